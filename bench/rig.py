@@ -1,0 +1,117 @@
+"""A generator, a relay and a collector in a row; and what one sending through them cost."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+import attrs
+
+from bench.children import Child, free_port
+from bench.errors import BenchError
+from bench.figures import DIRECT
+from bench.layout import APART, Layout
+from bench.load import Arrivals, Collector, Generator, Sent
+from bench.meters import cpu_ns, machine_cpu_ns, peak_rss_bytes
+from bench.relays import connect_when_ready, start_relay
+from bench.session import Session
+
+__all__ = ["Passage", "Rig", "rig"]
+
+_SETTLE_S = 0.3
+"""What a relay still does after the last packet is its cost too: syncing, confirming."""
+
+_TIMEOUT_S = 45.0
+
+
+@attrs.frozen
+class Passage:
+    """
+    What one sending cost.
+
+    :ivar packets: how many were sent.
+    :ivar cpu_ns: CPU time of the relay's process; 0 without one.
+    :ivar elapsed_ns: from the first write to the arrival of the last packet.
+    :ivar others_share: CPU time that all others on the machine took meanwhile, of one CPU: they disturb.
+    :ivar peak_rss_bytes: the most memory that the relay had so far; 0 without one.
+    """
+
+    packets: int
+    cpu_ns: int
+    elapsed_ns: int
+    others_share: float
+    peak_rss_bytes: int
+    sent: Sent
+    arrivals: Arrivals
+
+    @property
+    def cpu_ns_per_packet(self) -> float:
+        """CPU time of the relay for one packet, in ns."""
+        return self.cpu_ns / self.packets
+
+    @property
+    def packets_per_s(self) -> float:
+        """Throughput."""
+        return self.packets / self.elapsed_ns * 1e9
+
+
+@attrs.frozen
+class Rig:
+    """The row, ready to be sent through. *relay* is ``None`` when the generator is connected to the collector."""
+
+    session: Session
+    name: str
+    connections: int
+    generator: Generator
+    relay: Child | None
+    collector: Collector
+
+    def send(self, packets: int, per_write: int, rate: float = 0) -> Passage:
+        """
+        Send packets through, and wait for their arrival.
+
+        :param rate: packets per second; 0: as fast as it goes.
+        :raises BenchError: when not all arrive; what arrives in another way than it was sent is noted as a fault.
+        """
+        self.collector.expect(packets, per_write, self.connections)
+        machine_before, since_ns = machine_cpu_ns(), time.monotonic_ns()
+        before = cpu_ns(self.relay.pid) if self.relay else 0
+        sent = self.generator.send(packets, per_write, rate, _TIMEOUT_S)
+        completed_ns = self.collector.wait_complete(_TIMEOUT_S)
+        if self.relay:
+            time.sleep(_SETTLE_S)
+        used_ns = cpu_ns(self.relay.pid) - before if self.relay else 0
+        machine_ns, whole_ns = machine_cpu_ns() - machine_before, time.monotonic_ns() - since_ns
+        arrivals = self.collector.report()
+        faults = arrivals.faults(packets)
+        if completed_ns is None:
+            raise BenchError(f"of {packets} packets: " + ", ".join(faults))
+        if faults:
+            self.session.fault(f"{self.name}: of {packets} packets: " + ", ".join(faults))
+        return Passage(
+            packets=packets,
+            cpu_ns=used_ns,
+            elapsed_ns=completed_ns - sent.started_ns,
+            others_share=max(0, machine_ns - used_ns - sent.cpu_ns - arrivals.cpu_ns) / whole_ns,
+            peak_rss_bytes=peak_rss_bytes(self.relay.pid) if self.relay else 0,
+            sent=sent,
+            arrivals=arrivals,
+        )
+
+
+@contextlib.contextmanager
+def rig(session: Session, relay_name: str, connections: int, layout: Layout = APART) -> Iterator[Rig]:
+    """Set up a row with fresh processes and an empty spool, and take it down again."""
+    with contextlib.ExitStack() as stack:
+        collector_port = free_port()
+        collector = stack.enter_context(Collector(session.kit, collector_port, layout))
+        port = collector_port
+        relay: Child | None = None
+        if relay_name != DIRECT:
+            directory = stack.enter_context(session.scratch())
+            port = free_port()
+            relay = stack.enter_context(start_relay(relay_name, directory, port, collector_port, layout=layout))
+            connect_when_ready(relay, port)[0].close()
+        generator = stack.enter_context(Generator(session.kit, port, connections, layout))
+        yield Rig(session, relay_name, connections, generator, relay, collector)

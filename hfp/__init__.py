@@ -1,0 +1,27 @@
+"""
+hfp, a HEP Fidelity Proxy: takes HEP from SIP servers and capture agents, journals it, and gets every packet to
+the collectors.
+
+The rooms, in the way of the data; each one's docstring says what it does not know:
+
+``hfp.hep``
+    the protocol, sans I/O: framing, constants, building.
+``hfp.intake``
+    listeners: bytes in, batches of whole packets out.
+``hfp.spool``
+    the durable log, its cursors and their readers: opaque batches on disk.
+``hfp.uplink``
+    one connection to one collector, kept up, with confirmed delivery.
+``hfp.service``
+    the only module that joins those rooms.
+``hfp.options``, ``hfp.tap``
+    the command line, as one frozen ``Settings``, and what ``twistd`` starts.
+``hfp.metrics``, ``hfp.web``
+    the catalogue of metrics, and the page that Prometheus scrapes.
+``hfp.errors``, ``hfp.logs``
+    what goes wrong and how it is said.
+
+``docs/architecture.rst`` shows how they fit together and why.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,11 @@
+"""
+Listeners: bytes in, batches of whole packets out.
+
+Knows Twisted and `hfp.hep`; knows nothing of spool files, uplinks or filters: what it reads goes to an
+`hfp.interfaces.IBatchSink`.
+"""
+
+from hfp.intake.pool import ReadPool
+from hfp.intake.tcp import HepReceiver, HepReceiverFactory
+
+__all__ = ["HepReceiver", "HepReceiverFactory", "ReadPool"]

@@ -1,0 +1,1 @@
+"""Tests with real sockets, real processes and real third-party programs; each is bounded in time."""

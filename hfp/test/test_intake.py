@@ -1,0 +1,260 @@
+"""
+Tests for `hfp.intake`.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IReadDescriptor
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from hfp.hep import Chunk, build
+from hfp.intake import HepReceiverFactory, ReadPool
+from hfp.intake.pool import BATCH_OCTETS, BUSY_RATE, PAUSE_S, RATE_WINDOW_S, READ_OCTETS
+from hfp.logs import Repeats
+from hfp.test.intakefakes import ListSink, PairTransport, WatchingClock
+
+
+def packet(text: bytes, size: int = 100) -> bytes:
+    """A packet that carries *text*, *size* octets long."""
+    return build([(0, Chunk.PAYLOAD, text.ljust(size - 12, b"."))])
+
+
+class IntakeTestCase(SynchronousTestCase):
+    """A pool with a factory in front and a sink behind."""
+
+    def setUp(self) -> None:
+        self.clock = WatchingClock()
+        self.sink = ListSink()
+        self.pool = ReadPool(self.clock, self.sink)
+        self.factory = HepReceiverFactory(self.pool, self.clock, Repeats(HepReceiverFactory._log, self.clock))
+
+    def tearDown(self) -> None:
+        if self.pool.fileno() != -1:
+            self.pool.stop()
+
+    def connect(self, host: str = "192.0.2.1") -> PairTransport:
+        protocol = self.factory.buildProtocol(None)
+        transport = PairTransport(protocol, host)
+        self.addCleanup(transport.close)
+        return transport
+
+
+class ReadPoolTests(IntakeTestCase):
+    """When sockets are read, and what becomes one batch."""
+
+    def test_interface(self) -> None:
+        """The reactor sees one descriptor."""
+        verifyObject(IReadDescriptor, self.pool)
+
+    def test_takes_over_reading(self) -> None:
+        """The reactor watches the pool, not its members."""
+        transport = self.connect()
+        self.assertFalse(transport.reading)
+        self.assertEqual(self.clock.readers, [self.pool])
+
+    def test_lone_packet_at_once(self) -> None:
+        """On a quiet relay a packet is handed on in the same turn, without any timer."""
+        transport = self.connect()
+        transport.far.sendall(packet(b"a"))
+        self.clock.wake()
+        self.assertEqual(self.sink.batches, [(packet(b"a"), 1)])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_one_batch_for_all(self) -> None:
+        """What several senders sent is one batch; each one's packets keep their order."""
+        first, second = self.connect(), self.connect()
+        first.far.sendall(packet(b"a") + packet(b"b"))
+        second.far.sendall(packet(b"c"))
+        self.clock.wake()
+        self.assertEqual(len(self.sink.batches), 1)
+        octets, packets = self.sink.batches[0]
+        self.assertEqual(packets, 3)
+        self.assertLess(octets.index(packet(b"a")), octets.index(packet(b"b")))
+        self.assertIn(packet(b"c"), octets)
+
+    def busy(self, transport: PairTransport) -> None:
+        """Make the relay busy, and read everything."""
+        for _ in range(2):
+            transport.far.sendall(packet(b"x") * (2 * int(BUSY_RATE * RATE_WINDOW_S) + 2))
+            self.clock.advance(RATE_WINDOW_S)
+            self.clock.wake()
+
+    def test_pause_while_busy(self) -> None:
+        """A busy relay reads by the clock: what arrives within a pause is one read and one batch."""
+        transport = self.connect()
+        self.busy(transport)
+        self.assertEqual(self.clock.readers, [])
+        [call] = self.clock.getDelayedCalls()
+        self.assertAlmostEqual(call.getTime() - self.clock.seconds(), PAUSE_S, places=6)
+        reads, batches = self.pool.reads, len(self.sink.batches)
+        for text in (b"a", b"b", b"c"):
+            transport.far.sendall(packet(text))
+        self.clock.advance(PAUSE_S)
+        self.assertEqual((self.pool.reads - reads, len(self.sink.batches) - batches), (1, 1))
+        self.assertEqual(self.sink.batches[-1], (packet(b"a") + packet(b"b") + packet(b"c"), 3))
+
+    def test_quiet_again(self) -> None:
+        """When the packets cease, the reactor watches again and no timer runs on."""
+        transport = self.connect()
+        self.busy(transport)
+        for _ in range(2 * int(RATE_WINDOW_S / PAUSE_S) + 2):
+            self.clock.advance(PAUSE_S)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.clock.readers, [self.pool])
+
+    def test_no_pause_after_a_full_read(self) -> None:
+        """A socket that filled a whole read is read again at once, not a pause later."""
+        transport = self.connect()
+        self.busy(transport)
+        data = packet(b"x", 600) * (READ_OCTETS // 600 + 30)
+        transport.far.setblocking(False)
+        sent = transport.far.send(data)
+        self.assertGreater(sent, READ_OCTETS)
+        before, reads = len(self.sink.octets), self.pool.reads
+        self.clock.advance(PAUSE_S)
+        self.assertEqual(self.pool.reads - reads, 2)
+        self.assertEqual(len(self.sink.octets) - before, sent // 600 * 600)
+
+    def test_large_rounds_are_several_batches(self) -> None:
+        """A round with much data is handed on in parts of a bounded size."""
+        transports = [self.connect() for _ in range(8)]
+        total = 0
+        for transport in transports:
+            transport.far.setblocking(False)
+            data = packet(b"x", 1000) * 110
+            total += len(data) if transport.far.send(data) == len(data) else 0
+        self.clock.wake()
+        self.assertGreater(total, BATCH_OCTETS)
+        for octets, _ in self.sink.batches:
+            self.assertLessEqual(len(octets), BATCH_OCTETS + READ_OCTETS)
+        self.assertGreater(len(self.sink.batches), 1)
+
+    def test_paused(self) -> None:
+        """A paused pool reads nothing, and goes on where it was."""
+        transport = self.connect()
+        self.pool.pause()
+        self.assertEqual(self.clock.readers, [])
+        transport.far.sendall(packet(b"a"))
+        self.clock.wake()
+        self.clock.advance(1)
+        self.assertEqual(self.sink.batches, [])
+        self.pool.resume()
+        self.clock.wake()
+        self.assertEqual(self.sink.octets, packet(b"a"))
+
+    def test_paused_within_a_round(self) -> None:
+        """A sink that pauses the pool is given no batch more, even if sockets have data."""
+        transports = [self.connect() for _ in range(8)]
+        for transport in transports:
+            transport.far.setblocking(False)
+            transport.far.send(packet(b"x", 1000) * 110)
+        taken = self.sink.take
+
+        def take(pieces: list[bytes | bytearray | memoryview], packets: int) -> None:
+            taken(pieces, packets)
+            self.pool.pause()
+
+        self.sink.take = take  # type: ignore[method-assign]
+        self.clock.wake()
+        self.assertEqual(len(self.sink.batches), 1)
+
+    def test_stop_reads_what_has_arrived(self) -> None:
+        """Stopping hands on what the kernel holds, then reads no more."""
+        transport = self.connect()
+        transport.far.sendall(packet(b"a") * 10)
+        self.pool.stop()
+        self.assertEqual(self.sink.octets, packet(b"a") * 10)
+        self.assertEqual(self.clock.readers, [])
+        self.assertEqual(self.pool.fileno(), -1)
+
+    def test_sender_closes(self) -> None:
+        """The end of a sender's stream ends its connection as the reactor would have done."""
+        transport = self.connect()
+        transport.far.sendall(packet(b"a"))
+        transport.far.close()
+        self.clock.wake()
+        self.clock.wake()
+        self.assertEqual(self.sink.octets, packet(b"a"))
+        assert transport.reason is not None
+        transport.reason.trap(ConnectionDone)
+        self.assertEqual((len(self.pool), self.factory.connected), (0, 0))
+
+    def test_error_in_one_member(self) -> None:
+        """An error of our own closes the connection it happened on; the others are served."""
+        bad, good = self.connect(), self.connect()
+
+        def fail(data: bytes) -> None:
+            raise ZeroDivisionError
+
+        self.pool._members[bad.fileno()].deliver = fail
+        bad.far.sendall(packet(b"a"))
+        good.far.sendall(packet(b"b"))
+        self.clock.wake()
+        self.assertEqual(self.sink.octets, packet(b"b"))
+        self.assertTrue(bad.disconnecting)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_counts(self) -> None:
+        """Packets, octets and reads are counted."""
+        transport = self.connect()
+        transport.far.sendall(packet(b"a") + packet(b"b"))
+        self.clock.wake()
+        self.assertEqual((self.pool.received_packets, self.pool.received_octets, self.pool.reads), (2, 200, 1))
+
+
+class HepReceiverTests(IntakeTestCase):
+    """Senders and what they send."""
+
+    def test_half_packet_harms_nobody(self) -> None:
+        """A sender that leaves half a packet hanging holds up nobody else, and its half is not handed on."""
+        half, whole = self.connect(), self.connect()
+        half.far.sendall(packet(b"a")[:50])
+        for text in (b"b", b"c"):
+            whole.far.sendall(packet(text))
+            self.clock.wake()
+        self.assertEqual(self.sink.octets, packet(b"b") + packet(b"c"))
+        half.far.sendall(packet(b"a")[50:])
+        self.clock.wake()
+        self.assertTrue(self.sink.octets.endswith(packet(b"a")))
+
+    def test_junk_is_counted_and_closed(self) -> None:
+        """A TLS hello is counted by its kind, ends that connection, and nothing of it is handed on."""
+        tls, good = self.connect(), self.connect()
+        tls.far.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100))
+        good.far.sendall(packet(b"b"))
+        self.clock.wake()
+        self.assertEqual(self.factory.invalid["tls"], 1)
+        self.assertEqual(self.sink.octets, packet(b"b"))
+        self.assertTrue(tls.disconnecting)
+        tls.far.sendall(packet(b"more"))
+        self.clock.wake()
+        self.assertEqual(self.sink.octets, packet(b"b"))
+
+    def test_truncated(self) -> None:
+        """A sender that goes away within a packet is counted, and so are the octets thrown away."""
+        transport = self.connect()
+        transport.far.sendall(packet(b"a")[:50])
+        transport.far.close()
+        self.clock.wake()
+        self.clock.wake()
+        self.assertEqual((self.factory.invalid["truncated"], self.factory.skipped), (1, 50))
+        self.assertEqual(self.sink.batches, [])
+
+    def test_every_kind_is_there(self) -> None:
+        """The counters of all kinds exist before anything happened, and each has a cure to tell."""
+        from hfp.hep import FAULT_KINDS
+        from hfp.intake.tcp import CURES
+
+        self.assertEqual(self.factory.invalid, dict.fromkeys(FAULT_KINDS, 0))
+        self.assertEqual(set(CURES), set(FAULT_KINDS))
+
+    def test_senders_are_counted(self) -> None:
+        """Connections ever accepted, and those open now."""
+        first = self.connect()
+        self.connect()
+        first.far.close()
+        self.clock.wake()
+        self.assertEqual((self.factory.connects, self.factory.connected), (2, 1))
+        self.assertEqual(self.factory.last_connect_at, self.clock.seconds())

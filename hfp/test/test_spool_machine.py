@@ -1,0 +1,311 @@
+"""
+The spool under everything that can happen to it, in any order: a Hypothesis state machine over a file system that fails
+and crashes.
+"""
+
+from __future__ import annotations
+
+import os
+from errno import EIO, ENOSPC
+from random import Random
+from typing import Any
+
+from attrs import define
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from hfp.errors import SpoolFull
+from hfp.spool import Cursor, Position, Reader, Spool
+from hfp.test.spoolfakes import DIRECTORY, Crashed, SimulatedFiles, Steps, body, clock, numbers, open_spool
+
+SEGMENT_OCTETS = 2048
+
+
+@define
+class Record:
+    """A batch that was appended."""
+
+    number: int
+    start: Position
+    end: Position
+    lost: bool = False  # or it may be: nobody can rely on it any more
+
+
+class Remote:
+    """Whoever reads for a cursor, and what it remembers."""
+
+    def __init__(self, cursor: Cursor) -> None:
+        self.cursor = cursor
+        self.reader: Reader = cursor.reader()
+        self.ends: list[tuple[int, Position]] = []  # what was read: number, position behind it
+        self.sent = -1  # the newest number read since the last restart or rewind
+
+
+class SpoolMachine(RuleBasedStateMachine):
+    """
+    A record that was appended is lost by no kill of the process, save from memory; one that was durable by no power cut.
+
+    What is read is whole, was appended, and comes in order.  Opening succeeds whatever was left behind.
+    """
+
+    sync_s = 0.2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.files = SimulatedFiles()
+        self.records: list[Record] = []
+        self.next = 0
+        self.remotes: dict[str, Remote] = {}
+        self.names = ["tcp:a:1"]
+        self.confirmed: dict[str, int] = {}
+        self.kept: set[str] = set()  # cursors that are on the disk for certain
+        self.spool: Spool
+        self.start()
+
+    # Starting and stopping
+
+    def start(self) -> None:
+        self.files.faults.clear()
+        self.files.octets = 1 << 40
+        self.files.crash_in = None
+        self.clock = clock()
+        self.steps = Steps()
+        self.spool = open_spool(
+            self.files,
+            clock=self.clock,
+            in_thread=self.steps,
+            sync_s=self.sync_s,
+            segment_octets=SEGMENT_OCTETS,
+        )
+        self.remotes = {}
+        kept = {cursor.name for cursor in self.spool.kept()}
+        assert self.kept <= kept
+        for name in self.names:
+            self.remotes[name] = Remote(self.spool.cursor(name))
+            if name not in kept:
+                self.confirmed[name] = self.next - 1
+        self.kept = set(self.names)
+
+    def check_remains(self) -> None:
+        """After a restart every remote finds what it must find."""
+        self.steps.run()
+        for name, remote in self.remotes.items():
+            found = self.read(remote)
+            known = {record.number for record in self.records}
+            assert set(found) <= known, "something was read that was never appended"
+            must = [
+                record.number
+                for record in self.records
+                if not record.lost and record.number > self.confirmed[name]
+            ]
+            assert set(must) <= set(found), (name, sorted(set(must) - set(found)))
+        found_by_all = set.union(*(set(number for number, _ in remote.ends) for remote in self.remotes.values()))
+        for record in self.records:
+            if record.number not in found_by_all:
+                record.lost = True
+
+    def attempt(self, action: Any, *arguments: Any) -> Any:
+        """Do something during which the power may fail."""
+        try:
+            return action(*arguments)
+        except Crashed:
+            self.power_cut(Random(len(self.records)))
+            return None
+
+    @rule(random=st.randoms(use_true_random=False), again=st.sampled_from([None, None, 0, 1, 2, 3, 5, 8]))
+    def power_cut(self, random: Random, again: int | None = None) -> None:
+        durable = self.spool.durable
+        for record in self.records:
+            if record.end > durable:
+                record.lost = True
+        self.files.crash(random)
+        if again is not None:  # and once more while the spool is being opened
+            self.files.faults.clear()
+            self.files.crash_in = again
+            try:
+                spool = open_spool(self.files, in_thread=Steps(), segment_octets=SEGMENT_OCTETS)
+                spool.cursor(self.names[0])
+            except Crashed:
+                pass
+            self.files.crash(random)
+        self.start()
+        self.check_remains()
+
+    @rule()
+    def kill(self) -> None:
+        in_memory = self.spool.status().memory_segments > 0
+        for record in self.records:
+            if in_memory and f"{DIRECTORY}/seg-{record.start.segment:016x}" not in self.files.names:
+                record.lost = True  # it was in memory, or everybody has it
+        self.files.kill()
+        self.start()
+        self.check_remains()
+
+    @rule()
+    def stop(self) -> None:
+        self.files.faults.clear()
+        self.files.octets = 1 << 40
+        closing = self.attempt(self._close)
+        if closing is None:
+            return
+        self.start()
+        self.check_remains()
+
+    def _close(self) -> bool:
+        closing = Deferred.fromCoroutine(self.spool.close())
+        closing.addErrback(lambda failure: failure.raiseException() if failure.check(Crashed) else failure)
+        self.steps.run()
+        assert closing.called
+        assert not isinstance(closing.result, BaseException), closing.result
+        assert not self.clock.getDelayedCalls()
+        assert not self.files.opened, "files were left open"
+        return True
+
+    # What the disk does
+
+    @rule(
+        method=st.sampled_from(["write", "sync", "create", "rename", "unlink", "link", "sync_directory", "open"]),
+        error=st.sampled_from([EIO, ENOSPC]),
+        after=st.integers(0, 3),
+        times=st.integers(1, 4),
+        part=st.sampled_from([0.0, 0.0, 0.3, 0.99]),
+    )
+    def fault(self, method: str, error: int, after: int, times: int, part: float) -> None:
+        self.files.fail(method, error, after, times, part)
+
+    @rule(after=st.integers(0, 12))
+    def power_cut_soon(self, after: int) -> None:
+        self.files.crash_in = after
+
+    @rule(share=st.sampled_from([0.0, 0.02, 0.1]))
+    def fill(self, share: float) -> None:
+        """Somebody fills the file system, or empties it."""
+        self.files.octets = int(self.files.used() / (1 - share)) if share else 1 << 40
+
+    @rule()
+    def step(self) -> None:
+        self.attempt(self.steps.step)
+
+    @rule(seconds=st.sampled_from([0.05, 0.2, 1.0, 6.0]))
+    def wait(self, seconds: float) -> None:
+        self.attempt(self.clock.advance, seconds)
+
+    # What hfp does
+
+    @rule(octets=st.integers(9, 900), packets=st.integers(1, 9))
+    def append(self, octets: int, packets: int) -> None:
+        self.attempt(self._append, octets, packets)
+
+    @rule(count=st.integers(2, 12))
+    def append_many(self, count: int) -> None:
+        for _ in range(count):
+            self.attempt(self._append, 300, 3)
+
+    def _append(self, octets: int, packets: int) -> None:
+        number = self.next
+        self.next += 1
+        before = self.spool.end
+        # Before the attempt: a power cut in the midst of it may leave the record on the disk.
+        record = Record(number, before, before, lost=True)
+        self.records.append(record)
+        cut = 5 % octets
+        pieces = [body(number, octets)[:cut], body(number, octets)[cut:]]
+        try:
+            end = self.spool.append(pieces, octets, packets, 1)
+        except SpoolFull:
+            return
+        assert end == self.spool.end
+        assert end > before
+        assert end.packets == before.packets + packets
+        assert end.octets == before.octets + octets
+        start = Position(end.segment, end.offset - octets - 48, before.packets, before.octets)
+        record.start, record.end, record.lost = start, end, False
+
+    def read(self, remote: Remote, most: int = 1 << 30) -> list[int]:
+        found: list[int] = []
+        while most and (chunk := remote.reader.read()) is not None:
+            most -= 1
+            assert chunk.end <= self.spool.readable
+            assert chunk.octets == sum(map(len, chunk.pieces)) == chunk.end.octets - chunk.start.octets
+            assert chunk.packets == chunk.end.packets - chunk.start.packets
+            for number in numbers(chunk.pieces):
+                assert number > remote.sent, "out of order, or twice"
+                remote.sent = number
+                found.append(number)
+            remote.ends.append((remote.sent, chunk.end))
+        return found
+
+    @rule(data=st.data(), most=st.integers(1, 3))
+    def read_some(self, data: st.DataObject, most: int) -> None:
+        remote = self.remotes[data.draw(st.sampled_from(self.names))]
+        self.attempt(self.read, remote, most)
+
+    @rule(data=st.data(), confirm=st.booleans())
+    def hear(self, data: st.DataObject, confirm: bool) -> None:
+        remote = self.remotes[data.draw(st.sampled_from(self.names))]
+        if not remote.ends:
+            return
+        number, end = data.draw(st.sampled_from(remote.ends))
+        if confirm:
+            self.confirmed[remote.cursor.name] = max(self.confirmed[remote.cursor.name], number)
+            self.attempt(remote.cursor.confirm, end)
+        else:
+            self.attempt(remote.cursor.acknowledge, end)
+
+    @rule(data=st.data())
+    def lose_connection(self, data: st.DataObject) -> None:
+        remote = self.remotes[data.draw(st.sampled_from(self.names))]
+        remote.cursor.rewind()
+        remote.reader.seek(remote.cursor.position)
+        remote.sent = -1
+        remote.ends.clear()
+
+    @precondition(lambda self: len(self.names) == 1)
+    @rule()
+    def add_remote(self) -> None:
+        name = "tcp:b:2"
+        self.names.append(name)
+        self.confirmed[name] = self.next - 1
+        if not self.files.faults and self.files.crash_in is None:
+            self.kept.add(name)
+        created = self.attempt(self.spool.cursor, name)
+        if created is not None:
+            self.remotes[name] = Remote(created)
+
+    @rule()
+    def ask(self) -> None:
+        status = self.spool.status()
+        assert status.disk_octets >= 0
+        assert status.backlog.packets >= 0
+
+    def teardown(self) -> None:
+        self.stop()
+
+
+class SyncingSpoolMachine(SpoolMachine):
+    """The same with a sync interval of 0: what was read was durable, unless the disk refuses."""
+
+    sync_s = 0.0
+
+
+SETTINGS = settings(
+    deadline=None,
+    stateful_step_count=40,
+    max_examples=int(os.environ.get("HFP_EXAMPLES", "60")),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+)
+
+
+class SpoolMachineTests(SynchronousTestCase):
+    """Runs the machines above."""
+
+    def test_interval(self) -> None:
+        """With a sync interval."""
+        run_state_machine_as_test(SpoolMachine, settings=SETTINGS)
+
+    def test_at_once(self) -> None:
+        """With a sync interval of 0."""
+        run_state_machine_as_test(SyncingSpoolMachine, settings=SETTINGS)

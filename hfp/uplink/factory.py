@@ -1,0 +1,81 @@
+"""
+The `ReconnectingClientFactory` that keeps an uplink up: driven by timers, never by traffic.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet import error
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Protocol, ReconnectingClientFactory
+from twisted.python.failure import Failure
+
+from hfp.logs import Logger
+from hfp.uplink.protocol import IUplinkOwner, UplinkProtocol
+
+#: The first pause between two attempts, seconds.
+FIRST_DELAY_S = 0.1
+
+#: Seconds that a connection must have lasted to start again with the first pause.
+LASTED_S = 5.0
+
+#: Every result that an attempt is counted by.
+CONNECT_RESULTS = ("ok", "refused", "timeout", "unreachable", "dns", "other")
+
+
+def result_of(reason: Failure) -> str:
+    """Which of `CONNECT_RESULTS` a failed attempt counts as."""
+    if reason.check(error.ConnectionRefusedError):
+        return "refused"
+    if reason.check(error.TimeoutError):
+        return "timeout"
+    if reason.check(error.NoRouteError):
+        return "unreachable"
+    if reason.check(error.DNSLookupError, error.UnknownHostError):
+        return "dns"
+    return "other"
+
+
+class UplinkFactory(ReconnectingClientFactory):
+    """
+    Makes one `UplinkProtocol` per connection, and has the connector try again after each loss.
+
+    :param owner: the uplink.
+    :param clock: provides IReactorTime.
+    :param longest_pause_s: longest pause between two attempts, seconds, jitter included.
+    """
+
+    noisy = False
+    _log = Logger()
+    factor = 1.7
+    jitter = 0.08
+
+    def __init__(self, owner: IUplinkOwner, clock: Any, longest_pause_s: float) -> None:
+        self._owner = owner
+        self.clock = clock
+        # The jitter is normally distributed: at 0.8 of the longest pause, 3 sigma stay below it.
+        self.maxDelay = 0.8 * longest_pause_s
+        self.initialDelay = self.delay = min(FIRST_DELAY_S, self.maxDelay)
+        self.connects = dict.fromkeys(CONNECT_RESULTS, 0)
+        self._connected_at = 0.0
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:
+        self.connects["ok"] += 1
+        self._connected_at = self.clock.seconds()
+        protocol = UplinkProtocol(self._owner, self.clock)
+        protocol.factory = self
+        return protocol
+
+    def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
+        result = result_of(reason)
+        self.connects[result] += 1
+        if self.continueTrying:
+            self._owner.unreachable(result, reason)
+        super().clientConnectionFailed(connector, reason)
+
+    def clientConnectionLost(self, connector: Any, reason: Failure) -> None:
+        # A peer that accepts and closes at once must not be tried ten times a second.
+        if self.clock.seconds() - self._connected_at >= LASTED_S:
+            self.resetDelay()
+        super().clientConnectionLost(connector, reason)
