@@ -103,13 +103,14 @@ class Generator(Child):
             self.stop()
             raise
 
-    def send(self, count: int, per_write: int, rate: float, timeout_s: float) -> Sent:
+    def send(self, count: int, per_write: int, rate: float, timeout_s: float, first: int = 0) -> Sent:
         """
         Send packets, and return when all are written.
 
         :param rate: packets per second; 0: as fast as it goes.
+        :param first: the sequence number of the first.
         """
-        self.write_line(f"send {count} {per_write} {rate}")
+        self.write_line(f"send {count} {per_write} {rate} {first}")
         word, *numbers = self.read_line(timeout_s).split()
         if word != "sent":
             raise BenchError(f"generator said {word}")

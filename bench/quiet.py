@@ -9,19 +9,22 @@ again have a budget for the whole run of the bench; when it is spent, figures ar
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import attrs
 
 from bench.meters import machine_cpu_ns
 
-__all__ = ["DISTURBED", "Quiet"]
+__all__ = ["Quiet", "disturbance"]
 
 T = TypeVar("T")
 
-DISTURBED = 0.15
+_DISTURBED = 0.15
 """The share of one CPU that others may take during a run. The kernel's own threads are among them."""
+
+_AGAIN = 3
+"""How often the same run may be repeated: whoever disturbs that long, will not stop soon."""
 
 _IDLE = 0.10
 _SPAN_S = 0.2
@@ -54,12 +57,18 @@ class Quiet:
 
         :returns: the least disturbed of the tries.
         """
-        best: T | None = None
-        while True:
-            self.wait()
-            result = run()
-            if best is None or others_share(result) < others_share(best):
-                best = result
-            if others_share(best) <= DISTURBED or self.again < 1:
-                return best
+        self.wait()
+        best = run()
+        for _again in range(_AGAIN):
+            if others_share(best) <= _DISTURBED or self.again < 1:
+                break
             self.again -= 1
+            self.wait()
+            best = min(best, run(), key=others_share)
+        return best
+
+
+def disturbance(others_shares: Iterable[float]) -> str:
+    """What the reader must know about runs in which others took these shares of a CPU; empty if nothing."""
+    most = max(others_shares, default=0.0)
+    return f"disturbed: other processes took up to {most:.0%} of a CPU" if most > _DISTURBED else ""

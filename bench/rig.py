@@ -17,7 +17,7 @@ from bench.meters import cpu_ns, machine_cpu_ns, peak_rss_bytes
 from bench.relays import connect_when_ready, start_relay
 from bench.session import Session
 
-__all__ = ["Passage", "Rig", "rig"]
+__all__ = ["Passage", "Rig", "others_share", "rig"]
 
 _SETTLE_S = 0.3
 """What a relay still does after the last packet is its cost too: syncing, confirming."""
@@ -54,6 +54,11 @@ class Passage:
     def packets_per_s(self) -> float:
         """Throughput."""
         return self.packets / self.elapsed_ns * 1e9
+
+
+def others_share(passage: Passage) -> float:
+    """How much a passage was disturbed, for :meth:`bench.quiet.Quiet.measure`."""
+    return passage.others_share
 
 
 @attrs.frozen

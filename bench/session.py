@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import shutil
 import sys
 import tempfile
@@ -69,12 +70,18 @@ class Session:
             raise BenchError(f"needs {needed_bytes / 1e9:.1f} GB of disk and some room; {free / 1e9:.1f} GB are free")
 
     def alternate(
-        self, case: str, relays: tuple[str, ...], runs: int, measure: Callable[[str], T]
+        self,
+        case: str,
+        relays: tuple[str, ...],
+        runs: int,
+        measure: Callable[[str], T],
+        others_share: Callable[[T], float] = lambda _result: 0.0,
     ) -> dict[str, list[T]]:
         """
         Measure each relay in turn, again and again, so that whatever drifts on the machine drifts for all.
 
         :param measure: does one run of one relay. One that fails is noted, and that relay is left out from then on.
+        :param others_share: tells how much of a CPU others took meanwhile; a run with too much of that is repeated.
         :returns: by relay: the results of its runs.
         """
         results: dict[str, list[T]] = {relay: [] for relay in relays}
@@ -85,7 +92,7 @@ class Session:
                 if relay in failed:
                     continue
                 try:
-                    results[relay].append(measure(relay))
+                    results[relay].append(self.quiet.measure(functools.partial(measure, relay), others_share))
                 except BenchError as error:
                     failed.add(relay)
                     self.fault(f"{case}, {relay}: {error}")

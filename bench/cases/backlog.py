@@ -24,7 +24,7 @@ def backlog(session: Session) -> list[Row]:
         session.check_disk_space(size)
         port, collector_port = free_port(), free_port()
         with session.scratch() as directory, start_hfp(directory, port, collector_port) as hfp:
-            held = fill(session, hfp, port, size)
+            held = fill(session, hfp, port, size // PACKET_OCTETS)
             filled_mb = peak_rss_bytes(hfp.pid) / 1e6
             drained = drain(session, hfp, collector_port, held)
             rate = held.packets * PACKET_OCTETS / drained.drained_s / 1e6

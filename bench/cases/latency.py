@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bench.figures import DIRECT, Row, Target, samples_of
-from bench.rig import Passage, rig
+from bench.quiet import disturbance
+from bench.rig import Passage, others_share, rig
 from bench.session import Session
 
 __all__ = ["latency"]
@@ -26,7 +27,9 @@ def latency(session: Session) -> list[Row]:
             row.send(_WARMING, 1, _RATE)
             return row.send(int(session.plan.latency_s * _RATE), 1, _RATE)
 
-    runs = session.alternate("latency, " + _CASE, (*session.relays, DIRECT), session.plan.runs, run)
+    relays = (*session.relays, DIRECT)
+    runs = session.alternate("latency, " + _CASE, relays, session.plan.runs, run, others_share)
+    disturbed = disturbance(p.others_share for passages in runs.values() for p in passages)
     rows = []
     for mark, target in _TARGETS.items():
         whole = {name: [p.arrivals.latency_ns[mark] / 1e6 for p in ps] for name, ps in runs.items()}
@@ -36,7 +39,9 @@ def latency(session: Session) -> list[Row]:
             if name != DIRECT
         }
         rows.append(Row(_CASE, f"latency, {mark}", "ms", samples_of(whole), digits=3))
-        rows.append(Row(_CASE, f"added latency, {mark}", "ms", samples_of(added), digits=3, target=target))
+        rows.append(
+            Row(_CASE, f"added latency, {mark}", "ms", samples_of(added), digits=3, target=target, note=disturbed)
+        )
     cost = {name: [p.cpu_ns_per_packet for p in ps] for name, ps in runs.items() if name != DIRECT}
     rows.append(Row(_CASE, "CPU time per packet", "ns", samples_of(cost)))
     return rows

@@ -6,12 +6,16 @@ from bench.cases.outage import drain, fill, start_hfp
 from bench.children import free_port
 from bench.errors import BenchError
 from bench.figures import HFP, Row, Target, samples_of
+from bench.packet import PACKET_OCTETS
 from bench.relays import connect_when_ready
 from bench.session import Session
 
 __all__ = ["opening"]
 
 _OPENING = Target("<", 1)
+_MORE = 1000
+"""Packets taken between two openings, so that what is stopped or killed has a segment in use."""
+
 _ORDERLY, _KILLED = "after a stop in order", "after SIGKILL"
 
 
@@ -36,14 +40,16 @@ def _measure(session: Session, case: str, size: int, times: dict[str, list[float
     with session.scratch() as directory:
         session.say(f"{case}: filling")
         with start_hfp(directory, port, collector_port) as hfp:
-            held = fill(session, hfp, port, size)
+            held = fill(session, hfp, port, size // PACKET_OCTETS)
         before = _ORDERLY
         for run in range(session.plan.runs * len(times)):
             session.say(f"{case}: opening {run + 1} of {session.plan.runs * len(times)}, {before}")
+            session.quiet.wait()
             with start_hfp(directory, port, collector_port) as hfp:
                 connection, accepted_ns = connect_when_ready(hfp, port)
                 connection.close()
                 times[before].append((accepted_ns - hfp.started_ns) / 1e9)
+                held = fill(session, hfp, port, _MORE, held.packets)
                 before = _KILLED if before == _ORDERLY else _ORDERLY
                 hfp.stop(hard=before == _KILLED)
         session.say(f"{case}: draining, to see that it is all there")

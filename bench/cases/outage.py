@@ -53,14 +53,18 @@ def start_hfp(directory: Path, port: int, collector_port: int) -> Child:
     return start_relay(HFP, directory, port, collector_port, _SPOOL_LIMIT)
 
 
-def fill(session: Session, hfp: Child, port: int, size_bytes: int) -> Backlog:
-    """Send so much over one connection to an hfp without a collector, and wait until it has dealt with it."""
+def fill(session: Session, hfp: Child, port: int, packets: int, first: int = 0) -> Backlog:
+    """
+    Send so many packets over one connection to an hfp without a collector, and wait until it has dealt with them.
+
+    :param first: how many there are already.
+    :returns: the backlog with all that there are.
+    """
     connect_when_ready(hfp, port)[0].close()
-    packets = size_bytes // PACKET_OCTETS
     with Generator(session.kit, port, 1) as generator:
-        sent = generator.send(packets, _PER_WRITE, 0, _TIMEOUT_S)
+        sent = generator.send(packets, _PER_WRITE, 0, _TIMEOUT_S, first)
         quiet_ns = _wait_quiet(hfp)
-    return Backlog(packets, packets * PACKET_OCTETS / (quiet_ns - sent.started_ns) * 1e3)
+    return Backlog(first + packets, packets * PACKET_OCTETS / (quiet_ns - sent.started_ns) * 1e3)
 
 
 def _wait_quiet(hfp: Child) -> int:

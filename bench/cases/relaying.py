@@ -7,8 +7,8 @@ import statistics
 
 from bench.figures import DIRECT, Row, Target, samples_of
 from bench.layout import APART, BESIDE, FREE, Layout
-from bench.quiet import DISTURBED
-from bench.rig import Passage, rig
+from bench.quiet import disturbance
+from bench.rig import Passage, others_share, rig
 from bench.session import Session
 
 __all__ = ["connections", "layouts", "one_per_write", "twenty_per_write"]
@@ -37,16 +37,13 @@ def _measure(session: Session, connection_count: int, per_write: int, layout: La
     plan = session.plan
     packets = plan.single_packets if per_write == 1 else plan.twenty_packets
 
-    def once(relay: str) -> Passage:
+    def run(relay: str) -> Passage:
         with rig(session, relay, connection_count, layout) as row:
             row.send(int(packets * plan.warming_share), per_write)
             return row.send(packets, per_write)
 
-    def run(relay: str) -> Passage:
-        return session.quiet.measure(lambda: once(relay), lambda passage: passage.others_share)
-
     case = _case(connection_count, per_write, layout)
-    return session.alternate(case, (*session.relays, DIRECT), plan.runs, run)
+    return session.alternate(case, (*session.relays, DIRECT), plan.runs, run, others_share)
 
 
 def _rows(
@@ -57,8 +54,6 @@ def _rows(
     relays = {name: passages for name, passages in runs.items() if name != DIRECT}
     shares = {n: statistics.median(p.cpu_ns / p.elapsed_ns for p in ps) for n, ps in relays.items() if ps}
     idle = [f"{name} had {1 - share:.0%}" for name, share in shares.items() if share < _BUSY and layout is APART]
-    others = max((p.others_share for passages in runs.values() for p in passages), default=0)
-    disturbed = f"disturbed: other processes took up to {others:.0%} of a CPU" if others > DISTURBED else ""
     return [
         Row(
             case,
@@ -66,7 +61,7 @@ def _rows(
             "ns",
             samples_of({n: [p.cpu_ns_per_packet for p in ps] for n, ps in relays.items()}),
             target=target,
-            note=disturbed,
+            note=disturbance(p.others_share for passages in runs.values() for p in passages),
         ),
         Row(
             case,

@@ -4,10 +4,11 @@
  *
  * It connects to 127.0.0.1:PORT, says "ready", and obeys lines on standard input:
  *
- *     send COUNT PER_WRITE RATE
+ *     send COUNT PER_WRITE RATE FIRST
  *
  * writes COUNT packets, PER_WRITE of them in each write(), going round the connections with each write and starting at
- * the first. RATE is in packets per second, 0 for no limit. When all is written it says
+ * the first. RATE is in packets per second, 0 for no limit; FIRST is the first sequence number. When all is written it
+ * says
  *
  *     sent STARTED_NS ENDED_NS LAG_NS CPU_NS
  *
@@ -62,10 +63,10 @@ static void write_all(int fd, const char *octets, size_t left)
     }
 }
 
-static void send_packets(long count, int per_write, double rate)
+static void send_packets(long count, int per_write, double rate, uint64_t sequence)
 {
     char *buffer = malloc(size * (size_t)per_write);
-    uint64_t sequence = 0, lag = 0, due = 0, cpu = now_ns(CLOCK_PROCESS_CPUTIME_ID), started;
+    uint64_t lag = 0, due = 0, cpu = now_ns(CLOCK_PROCESS_CPUTIME_ID), started;
     double step = rate > 0 ? 1e9 * per_write / rate : 0, offset = 0;
     int next = 0;
 
@@ -107,6 +108,7 @@ int main(int argc, char **argv)
     long count;
     int per_write;
     double rate;
+    unsigned long long first;
 
     if (argc != 5) {
         fprintf(stderr, "usage: generator PORT CONNECTIONS PACKET_FILE STAMP_OFFSET\n");
@@ -120,11 +122,11 @@ int main(int argc, char **argv)
     connect_all(atoi(argv[1]));
     puts("ready");
     while (fgets(line, sizeof line, stdin)) {
-        if (sscanf(line, "send %ld %d %lf", &count, &per_write, &rate) != 3 || count < 1 || per_write < 1) {
+        if (sscanf(line, "send %ld %d %lf %llu", &count, &per_write, &rate, &first) != 4 || count < 1 || per_write < 1) {
             fprintf(stderr, "generator: not understood: %s", line);
             return 2;
         }
-        send_packets(count, per_write, rate);
+        send_packets(count, per_write, rate, first);
     }
     return 0;
 }

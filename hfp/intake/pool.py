@@ -42,8 +42,8 @@ PAUSE_S = 0.001
 #: Seconds that the pause grows by for each socket that was read, and how far.  A read costs some 7 µs before its first
 #: packet (half of it is the acknowledgement that it makes the kernel send): with hundreds of senders that each bring
 #: a packet or two, it is waiting longer that makes reads worth their price (measured with 500 senders: PLACEHOLDER).
-PAUSE_PER_READ_S = 0.000_016
-LONGEST_PAUSE_S = 0.008
+PAUSE_PER_READ_S = 0.000_024
+LONGEST_PAUSE_S = 0.012
 
 #: Packets per second from which on a relay is busy.
 BUSY_RATE = 2_000.0

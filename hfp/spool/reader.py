@@ -102,13 +102,13 @@ class Reader:
             if self._walker.damaged and segment not in self._suspects:
                 self._suspects.append(segment)
             if found is not None:
-                return self._chunk(segment, found)
+                return self._chunk(segment, found, last)
             if last:
                 self._miss_until(readable)
                 return None
             self._move_behind(segment)
 
-    def _chunk(self, segment: Segment, found: Stretch) -> Chunk:
+    def _chunk(self, segment: Segment, found: Stretch, last: bool) -> Chunk:
         at = self.position
         offset = self._walker.offset
         start = Position(segment.number, offset - found.length, found.packets_before, found.octets_before)
@@ -117,7 +117,7 @@ class Reader:
         self._suspects.clear()
         end = Position(segment.number, offset, start.packets + found.packets, start.octets + found.octets)
         self.position = end
-        if found.why is Why.END:
+        if found.why is Why.END and not last:
             self._move_behind(segment)
         return Chunk(found.pieces, found.octets, found.packets, start, self.position, found.received_ns)
 

@@ -104,6 +104,7 @@ class SimulatedFiles:
     :ivar calls: by method, calls so far.
     :ivar octets_read: so far.
     :ivar crash_in: the power fails at the so many-th call from now that changes something; None: it does not.
+    :ivar crashed: it has failed, and nothing works until `crash` was called.
     """
 
     def __init__(self, octets: int = 1 << 40) -> None:
@@ -113,6 +114,7 @@ class SimulatedFiles:
         self.calls: Counter[str] = Counter()
         self.octets_read = 0
         self.crash_in: int | None = None
+        self.crashed = False
         self.opened: set[SimulatedFile] = set()
         self._durable: dict[str, Inode] = {}
         self._undurable: list[tuple[str | None, str | None, Inode]] = []  # old name, new name
@@ -124,6 +126,7 @@ class SimulatedFiles:
         for file in tuple(self.opened):
             file.close()
         self.crash_in = None
+        self.crashed = False
 
     def crash(self, random: Random) -> None:
         """The power fails, and comes back."""
@@ -161,8 +164,9 @@ class SimulatedFiles:
         self.calls[method] += 1
         if changes and self.crash_in is not None:
             self.crash_in -= 1
-            if self.crash_in < 0:
-                raise Crashed()
+            self.crashed = self.crash_in < 0
+        if self.crashed:
+            raise Crashed()
         fault = self.faults.get(method)
         if fault is None:
             return None
@@ -323,7 +327,12 @@ class Steps:
         if not self.waiting:
             return False
         function, arguments, deferred = self.waiting.popleft()
-        execute(function, *arguments).chainDeferred(deferred)
+        try:
+            result = function(*arguments)
+        except Exception:
+            deferred.errback()
+        else:
+            deferred.callback(result)
         return True
 
     def run(self) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
 from pathlib import Path
+from typing import Any, NoReturn
 
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
+import hfp.preflight
 from hfp.addresses import ListenSpec
 from hfp.errors import HfpError, SpoolLocked, SpoolUnusable, UsageProblem
 from hfp.options import Options
@@ -76,6 +79,18 @@ class PreflightTests(SynchronousTestCase):
         """A directory that exists, and takes no files."""
         line = self.refused(evolve(self.settings, spool="/proc/self"), SpoolUnusable)
         self.assertIn("--spool /proc/self: cannot be written", line)
+
+    def test_full_disk(self) -> None:
+        """A spool that is there already is opened on a full disk too, or it would never get empty; a new one is not."""
+
+        def full(**_: Any) -> NoReturn:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        self.patch(hfp.preflight, "TemporaryFile", full)
+        line = self.refused(self.settings, SpoolUnusable)
+        self.assertIn("cannot be written (No space left on device)", line)
+        Path(self.settings.spool).mkdir()
+        preflight(self.settings)
 
     def test_spool_in_use(self) -> None:
         """A spool that another process has locked; the lock is not disturbed."""

@@ -18,7 +18,8 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from hfp.errors import SpoolFull
-from hfp.spool import Cursor, Position, Reader, Spool
+from hfp.spool import Cursor, FullPolicy, Position, Reader, Spool
+from hfp.spool.cursors import file_name
 from hfp.test.spoolfakes import DIRECTORY, Crashed, SimulatedFiles, Steps, body, clock, numbers, open_spool
 
 SEGMENT_OCTETS = 2048
@@ -79,6 +80,7 @@ class SpoolMachine(RuleBasedStateMachine):
             in_thread=self.steps,
             sync_s=self.sync_s,
             segment_octets=SEGMENT_OCTETS,
+            full=FullPolicy.BLOCK,
         )
         self.remotes = {}
         kept = {cursor.name for cursor in self.spool.kept()}
@@ -109,11 +111,15 @@ class SpoolMachine(RuleBasedStateMachine):
 
     def attempt(self, action: Any, *arguments: Any) -> Any:
         """Do something during which the power may fail."""
+        result = None
         try:
-            return action(*arguments)
+            result = action(*arguments)
         except Crashed:
+            pass
+        if self.files.crashed:  # it may have been caught by a Deferred
             self.power_cut(Random(len(self.records)))
             return None
+        return result
 
     @rule(random=st.randoms(use_true_random=False), again=st.sampled_from([None, None, 0, 1, 2, 3, 5, 8]))
     def power_cut(self, random: Random, again: int | None = None) -> None:
@@ -156,8 +162,10 @@ class SpoolMachine(RuleBasedStateMachine):
 
     def _close(self) -> bool:
         closing = Deferred.fromCoroutine(self.spool.close())
-        closing.addErrback(lambda failure: failure.raiseException() if failure.check(Crashed) else failure)
         self.steps.run()
+        if self.files.crashed:
+            closing.addErrback(lambda _: None)
+            return False
         assert closing.called
         assert not isinstance(closing.result, BaseException), closing.result
         assert not self.clock.getDelayedCalls()
@@ -192,6 +200,23 @@ class SpoolMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.05, 0.2, 1.0, 6.0]))
     def wait(self, seconds: float) -> None:
         self.attempt(self.clock.advance, seconds)
+
+    @rule(runs=st.integers(1, 3))
+    def settle(self, runs: int) -> None:
+        """A quiet moment: all that is due gets done."""
+        for _ in range(runs):
+            self.attempt(self.clock.advance, 0.25)
+            self.attempt(self.steps.run)
+
+    @rule(method=st.sampled_from(["sync", "sync", "sync_directory", "write", "create"]), runs=st.integers(1, 3))
+    def fault_under_load(self, method: str, runs: int) -> None:
+        """What a disk does that begins to fail."""
+        self.attempt(self._append, 300, 3)
+        self.files.fail(method, EIO)
+        self.attempt(self._append, 300, 3)
+        for _ in range(runs):
+            self.attempt(self.clock.advance, 0.25)
+            self.attempt(self.steps.run)
 
     # What hfp does
 
@@ -255,6 +280,19 @@ class SpoolMachine(RuleBasedStateMachine):
         else:
             self.attempt(remote.cursor.acknowledge, end)
 
+    @rule()
+    def deliver(self) -> None:
+        """Everybody gets everything."""
+        for remote in self.remotes.values():
+            self.attempt(self._deliver, remote)
+
+    def _deliver(self, remote: Remote) -> None:
+        self.read(remote)
+        if remote.ends:
+            number, end = remote.ends[-1]
+            self.confirmed[remote.cursor.name] = max(self.confirmed[remote.cursor.name], number)
+            remote.cursor.confirm(end)
+
     @rule(data=st.data())
     def lose_connection(self, data: st.DataObject) -> None:
         remote = self.remotes[data.draw(st.sampled_from(self.names))]
@@ -269,10 +307,11 @@ class SpoolMachine(RuleBasedStateMachine):
         name = "tcp:b:2"
         self.names.append(name)
         self.confirmed[name] = self.next - 1
-        if not self.files.faults and self.files.crash_in is None:
-            self.kept.add(name)
+        calm = not self.files.faults and self.files.crash_in is None
         created = self.attempt(self.spool.cursor, name)
         if created is not None:
+            if calm and f"{DIRECTORY}/{file_name(name)}" in self.files.names:
+                self.kept.add(name)
             self.remotes[name] = Remote(created)
 
     @rule()
@@ -305,7 +344,9 @@ class SpoolMachineTests(SynchronousTestCase):
     def test_interval(self) -> None:
         """With a sync interval."""
         run_state_machine_as_test(SpoolMachine, settings=SETTINGS)
+        self.flushLoggedErrors(Crashed)
 
     def test_at_once(self) -> None:
         """With a sync interval of 0."""
         run_state_machine_as_test(SyncingSpoolMachine, settings=SETTINGS)
+        self.flushLoggedErrors(Crashed)

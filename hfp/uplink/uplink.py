@@ -8,7 +8,6 @@ for a moment; when the end is reached the uplink is live again.
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from attrs import frozen
@@ -301,7 +300,7 @@ class Uplink:
             self._count(chunk.packets, chunk.octets, chunk.end)
             if self._look_timer is None:
                 self._look_timer = self._clock.callLater(LOOK_S, self._look)
-            if self._settings.replay_rate_octets and time.time_ns() - chunk.oldest_ns > BACKLOG_AGE_S * 1e9:
+            if self._settings.replay_rate_octets and now - chunk.oldest_ns / 1e9 > BACKLOG_AGE_S:
                 self._replay_from = max(now, self._replay_from) + chunk.octets / self._settings.replay_rate_octets
             if not taken:
                 return

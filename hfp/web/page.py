@@ -94,7 +94,8 @@ class _QuietSite(Site):
         pass
 
 
-class _Bounded(WrappingFactory[ProtocolWrapper]):
+# Without its parameter, which only newer versions of Twisted take.
+class _Bounded(WrappingFactory):
     """Lets no more than `MOST_CONNECTIONS` in at a time."""
 
     noisy = False
@@ -106,12 +107,12 @@ class _Bounded(WrappingFactory[ProtocolWrapper]):
         return super().buildProtocol(addr)
 
 
-def site(registry: CollectorRegistry, clock: IReactorTime) -> IProtocolFactory:
+def site(registry: CollectorRegistry, clock: IReactorTime | None = None) -> IProtocolFactory:
     """
     Make the factory to listen with.
 
     :param registry: what ``/metrics`` shows.
-    :param clock: times out idle connections.
+    :param clock: times out idle connections; ``None`` for what twisted.web takes by itself, the running reactor.
     """
     root = _Line(b"hfp; see /metrics")
     root.putChild(b"", root)

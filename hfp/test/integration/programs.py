@@ -321,23 +321,31 @@ class Relay(Program):
         log = self.log()
         assert self.ended() is None, f"{self.name} ended with {self.ended()} at its start:\n{log[-3000:]}"
         assert TRACEBACK not in log, f"{self.name} has a traceback at its start:\n{log[-3000:]}"
+        # The metrics are the last to listen.
+        ports = [self.port] if "off" in self.options else [self.port, self.metrics_port]
         try:
-            socket.create_connection((HOST, self.port), timeout=1).close()
+            for port in ports:
+                socket.create_connection((HOST, port), timeout=1).close()
         except OSError:
             return False
         return True
 
     def stop(self, within_s: float = 10) -> float:
         """
-        SIGTERM, and wait for the end, which must be a success.
+        SIGTERM, and wait for the end, which must be an orderly one.
 
         :returns: how long it took, seconds.
         """
+        before = len(self.log())
         began = time.monotonic()
         self.signal(signal.SIGTERM)
         status = self.wait(within_s)
-        assert status == 0, f"{self.name} ended with {status}:\n{self.log()[-3000:]}"
-        return time.monotonic() - began
+        took = time.monotonic() - began
+        log = self.log()
+        # When all is done twistd sends itself the signal that it was told to stop with.
+        assert status in (0, -signal.SIGTERM), f"{self.name} ended with {status}:\n{log[-3000:]}"
+        assert "Server Shut Down" in log[before:], f"{self.name} did not shut down:\n{log[-3000:]}"
+        return took
 
     def scrape(self) -> str:
         """The text of its metrics."""

@@ -150,4 +150,5 @@ class SummaryTests(SynchronousTestCase):
         self.assertEqual(self.summary("FAILED (errors=1, successes=2)\n", 0), ("2 passed, 1 failed, 0 skipped\n", 1))
         self.assertEqual(self.summary("PASSED\n", 0), ("0 passed, 1 failed, 0 skipped\n", 1))
         self.assertEqual(self.summary("pip cannot reach the network\n", 2), ("0 passed, 1 failed, 0 skipped\n", 2))
+        self.assertEqual(self.summary("FAILED (errors=1)\n", 2), ("0 passed, 1 failed, 0 skipped\n", 2))
         self.assertEqual(self.summary("", 0), ("0 passed, 1 failed, 0 skipped\n", 1))

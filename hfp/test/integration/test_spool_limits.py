@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 
 from twisted.trial.unittest import SkipTest
@@ -47,7 +48,7 @@ class SpoolLimitTests(ProcessTestCase):
         self.assertEqual(self._dropped(relay, "spool-full"), dropped)
         self.assertEqual(self._all_dropped(relay), dropped)
         self.assertGreater(collector.arrived(), self._COUNT // 5, "most of the room was used")
-        # And it goes on as if nothing had been.
+        # And it goes on as if nothing had been: what is new is not held up by what is not confirmed yet.
         more = self.send(relay, id=2, count=2_000)
         self.until_arrived(collector, more, 10)
 
@@ -67,6 +68,8 @@ class SpoolLimitTests(ProcessTestCase):
         self.assertGreater(min(collector.reading.senders[1].missing, default=self._COUNT), self._COUNT // 5)
         self.assertEqual(self._all_dropped(relay), dropped)
         self.assertGreater(collector.arrived(), self._COUNT // 5, "most of the room was used")
+        # And it goes on as if nothing had been, once what was delivered is confirmed and has made room.
+        self.until_equal(partial(relay.metric, "hfp_spool_backlog_packets"), 0, 10, "all is confirmed")
         more = self.send(relay, id=2, count=2_000)
         self.until_arrived(collector, more, 10)
 
