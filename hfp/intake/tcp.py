@@ -89,7 +89,7 @@ class HepReceiverFactory(Factory):
         self.skipped = 0
         self.last_connect_at = 0.0
 
-    def buildProtocol(self, addr: IAddress | None) -> HepReceiver:
+    def buildProtocol(self, addr: IAddress | None) -> Any:
         receiver = HepReceiver(self._pool)
         receiver.factory = self
         return receiver

@@ -7,12 +7,12 @@ A batch is opaque here: this room knows no HEP and no sockets.  `Spool` is the d
     the file system, and a file in memory that stands in for one.
 ``format``, ``slots``, ``walk``
     what is on disk: octets, the small files of two slots, the records of one segment.
-``segment``, ``store``
-    a segment, and the files of all of them: new, spare, put aside, and the room that they take.
+``segment``, ``segments``, ``store``
+    a segment, all of them in a row, and their files: new, spare, put aside, and the room that they take.
 ``cursor``, ``cursors``
     a remote's place in the log, and how it is kept.
-``log``, ``policy``
-    appending; when segments begin, end and go, and who loses what when there is no room.
+``log``, ``eviction``, ``policy``
+    appending, and who loses what when there is no room.
 ``reader``
     reading, past whatever damage there is.
 ``run``, ``sync``

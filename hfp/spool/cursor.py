@@ -100,11 +100,11 @@ class Cursor:
         :param start: where the loss starts.
         :param end: where it ends.
         """
-        first = max(start, (self.acknowledged.packets, self.acknowledged.octets))
+        first = max(start, self.acknowledged.counters)
         if end <= first:
             return
         packets, octets = end[0] - first[0], end[1] - first[1]
-        confirmed = (self.position.packets, self.position.octets)
+        confirmed = self.position.counters
         kept = []
         for lost_start, lost_end in self._lost:
             low, high = max(first, lost_start), min(end, lost_end)

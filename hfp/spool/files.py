@@ -78,9 +78,6 @@ class IFiles(Interface):
     def rename(old: str, new: str) -> None:
         """Give a file another name; a file that has it is replaced."""
 
-    def link(old: str, new: str) -> None:
-        """Give a file a second name."""
-
     def unlink(path: str) -> None:
         """Take a name away; a file without any is gone once nobody has it open."""
 
@@ -153,9 +150,6 @@ class RealFiles:
 
     def rename(self, old: str, new: str) -> None:
         os.rename(old, new)
-
-    def link(self, old: str, new: str) -> None:
-        os.link(old, new)
 
     def unlink(self, path: str) -> None:
         os.unlink(path)

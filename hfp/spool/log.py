@@ -1,14 +1,13 @@
 """
-The log: segments one after the other, and the one that is being appended to.
+The log: appending records, and beginning a new segment when the present one is full, or when the disk refuses.
 
-Begins segments, ends them, and frees those that every cursor has passed.  What to do when there is no room, or when the
-disk refuses, is decided here, too: `Store` only does as it is told, and `Sync` only makes durable what is there.
+`Store` makes the segments, `Segments` keeps and frees them, `Eviction` finds room for them.  When there is none, or
+when the disk refuses, what happens to the record is decided here.
 """
 
 from __future__ import annotations
 
 import os
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from errno import EDQUOT, ENOSPC
 
@@ -17,13 +16,13 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from hfp.errors import SpoolFull
 from hfp.logs import Repeats
-from hfp.spool.cursor import Cursor
-from hfp.spool.cursors import Cursors
+from hfp.spool.eviction import Eviction
 from hfp.spool.files import Buffer
 from hfp.spool.format import MOST_BODY_OCTETS, RECORD_OCTETS, SEGMENT_OCTETS, seal
 from hfp.spool.policy import FullPolicy
 from hfp.spool.position import Position
 from hfp.spool.segment import Segment
+from hfp.spool.segments import Segments
 from hfp.spool.store import Room, Store
 
 #: Segments in memory: the largest, and all together, octets.
@@ -35,66 +34,54 @@ RETRY_S = 1.0
 
 _DISK_FULL = (ENOSPC, EDQUOT)
 
-_BEYOND = (1 << 64, 0)
-
 
 class Log:
     """
-    :param store: has the files.
-    :param cursors: hold segments, and are moved when those have to go.
+    :param segments: all of them.
+    :param store: makes new ones.
+    :param eviction: makes room for them.
     :param clock: the time, and the timer for `RETRY_S`.
     :param repeats: for log lines.
-    :param policy: what to do when there is no room.
+    :param policy: the operator's, for when there is no room.
     :param end: see below.
-    :param segments: those found at the start, oldest first; all closed.
     :param number: the first new segment's is one more.
 
-    :ivar end: where the next record will stand, or stood if a new segment must be begun for it.
-    :ivar segments: by number, oldest first.
-    :ivar undurable: those of them that a sync has to look at.
+    :ivar end: where the next record will stand, or would stand if no new segment had to be begun for it.
     :ivar in_memory: records go to memory because the disk refuses them.
-    :ivar full: see `SpoolStatus`; likewise ``refused`` (packets, octets), ``write_errors``, ``flushes``,
-        ``corrupt_records``, ``corrupt`` (packets, octets).
     :ivar on_mode: called when ``in_memory`` has changed.
+    :ivar refused: packets and octets that were not appended, and not to be kept by the caller either.
+    :ivar write_errors: appends that the disk refused.
     """
 
     def __init__(
         self,
+        segments: Segments,
         store: Store,
-        cursors: Cursors,
+        eviction: Eviction,
         clock: IReactorTime,
         repeats: Repeats,
         policy: FullPolicy,
         end: Position,
-        segments: Sequence[Segment],
         number: int,
     ) -> None:
+        self._segments = segments
         self._store = store
-        self._cursors = cursors
+        self._eviction = eviction
         self._clock = clock
         self._repeats = repeats
         self._policy = policy
         self._number = number
         self._active: Segment | None = None
         self._room = 0  # offset up to which the active segment may be filled with records
-        self._numbers = [segment.number for segment in segments]
         self._timer: IDelayedCall | None = None
         self._refusing = False  # nothing has changed since an append was refused
-        self._writable: list[Deferred[None]] = []
         self._limited = False  # the last attempt to begin a segment met the operator's limit
-        self._forgotten = [0, 0]
+        self._writable: list[Deferred[None]] = []
         self.end = end
-        self.segments = {segment.number: segment for segment in segments}
-        self.undurable = dict(self.segments)
         self.in_memory = False
-        self.full = False
+        self.on_mode: Callable[[], None] = _nothing
         self.refused = [0, 0]
         self.write_errors = 0
-        self.flushes = 0
-        self.corrupt_records = 0
-        self.corrupt = [0, 0]
-        self.on_mode: Callable[[], None] = lambda: None
-        self._set_threshold()
 
     # Appending
 
@@ -148,11 +135,11 @@ class Log:
                 segment.poisoned = True  # its file is not for recycling
                 self._store.retire(segment)
                 continue
-            segment.end = SEGMENT_OCTETS + length
+            end = segment.end = SEGMENT_OCTETS + length
+            self.end = Position(segment.number, end, self.end.packets + packets, self.end.octets + octets)
             self._activate(segment)
-            self.end = Position(segment.number, segment.end, self.end.packets + packets, self.end.octets + octets)
             return self.end
-        self.full = True
+        self._eviction.full = True
         raise self._refusal(packets, octets)
 
     def _refusal(self, packets: int, octets: int) -> SpoolFull:
@@ -175,17 +162,14 @@ class Log:
         """Close the active segment; the next record begins a new one."""
         segment, self._active = self._active, None
         if segment is not None:
-            segment.close(self.end)
-            self._store.shrink(segment)
-            self.release()
+            self._segments.close(segment, self.end)
+            self._release()
 
     def _activate(self, segment: Segment) -> None:
         octets = self._store.segment_octets
         self._active = segment
         self._room = (min(octets, MEMORY_SEGMENT_OCTETS) if segment.in_memory else octets) - RECORD_OCTETS
-        self._numbers.append(segment.number)
-        self.segments[segment.number] = self.undurable[segment.number] = segment
-        self._set_threshold()
+        self._segments.add(segment)
         self._refusing = False
         if segment.in_memory:
             self._arm_retry()
@@ -200,22 +184,22 @@ class Log:
         :returns: None if there is no room for it, or if the disk refuses.
         """
         try:
-            room = self._make_room()
+            room = self._eviction.make_room()
             if room is Room.ENOUGH:
                 return self._store.begin(self._next_start(), self._now_ns())
             # The limit is the operator's will; a disk that others have filled is a fault, and memory may help out.
             self._limited = room is Room.LIMITED and self._policy is not FullPolicy.DROP_OLDEST
         except OSError as problem:
             self._note_write_error(problem)
-            if problem.errno in _DISK_FULL and self._policy is FullPolicy.DROP_OLDEST:
-                self._drop_oldest()  # its file becomes a spare, and has its room on the disk
+            if problem.errno in _DISK_FULL:
+                self._eviction.drop_oldest()  # its file becomes a spare, and has its room on the disk
         return None
 
     def _begin_in_memory(self) -> Segment | None:
         """A new segment in memory; None if memory is used up and the policy does not let old records go."""
         octets = min(self._store.segment_octets, MEMORY_SEGMENT_OCTETS)
-        while sum(segment.end or 0 for segment in self.memory_segments()) + octets > MEMORY_OCTETS:
-            if self._policy is not FullPolicy.DROP_OLDEST or not self._forget_memory():
+        while sum(segment.end or 0 for segment in self._segments.in_memory()) + octets > MEMORY_OCTETS:
+            if not self._eviction.forget_memory():
                 return None
         return self._store.begin_in_memory(self._next_start(), self._now_ns())
 
@@ -242,163 +226,6 @@ class Log:
             problem=str(problem),
         )
 
-    # Segments go
-
-    def release(self) -> None:
-        """Free the segments that every cursor has passed."""
-        lowest = self._cursors.lowest()
-        if lowest is not None:
-            while self._numbers and self.segments[self._numbers[0]].passed(lowest):
-                self._remove(self.segments[self._numbers[0]])
-                self.flushes += 1
-                self._refusing = self.full = False
-        self._set_threshold()
-
-    def _remove(self, segment: Segment) -> None:
-        del self._numbers[bisect_left(self._numbers, segment.number)]
-        del self.segments[segment.number]
-        self.undurable.pop(segment.number, None)
-        if not segment.lost:
-            self._store.retire(segment)
-
-    def _set_threshold(self) -> None:
-        oldest = self._oldest()
-        if oldest is None:
-            self._cursors.threshold = _BEYOND
-        elif oldest.open or oldest.end is None:
-            self._cursors.threshold = (oldest.number + 1, 0)
-        else:
-            self._cursors.threshold = (oldest.number, oldest.end)
-
-    def _make_room(self) -> Room:
-        """Let go of what may go, in the order of its worth, until a segment can be begun or all is gone."""
-        while (room := self._store.room_for_segment()) is not Room.ENOUGH:
-            if self._store.shed() or self._push_kept():
-                continue
-            if self._policy is not FullPolicy.DROP_OLDEST or not self._drop_oldest():
-                break
-        return room
-
-    def _push_kept(self) -> bool:
-        """Move the cursors of remotes that are not configured any more out of the oldest segment, if that frees it."""
-        segment = self._oldest()
-        if (
-            segment is None
-            or segment.open
-            or segment.in_memory
-            or not self._cursors.kept()
-            or any(not segment.passed(cursor.position) for cursor in self._cursors.configured())
-        ):
-            return False
-        for cursor in self._push(segment, "spool-full"):
-            self._repeats.warn(
-                ("kept", cursor.name),
-                "the spool is full: the oldest packets for remote {name}, which is not configured any more, go first",
-                name=cursor.name,
-            )
-        self._remove(segment)
-        self._set_threshold()
-        return True
-
-    def _drop_oldest(self) -> bool:
-        """Free the oldest segment although somebody may still need it.  :returns: False if there is none to free."""
-        segment = self._oldest()
-        if segment is None or segment.open or segment.in_memory:
-            return False
-        for cursor in self._push(segment, "spool-full"):
-            dropped = cursor.dropped()["spool-full"]
-            self._repeats.critical(
-                ("drop", cursor.name),
-                "the spool is full: remote {name} has lost {packets} packets ({octets} octets) since the start",
-                name=cursor.name,
-                packets=dropped.packets,
-                octets=dropped.octets,
-            )
-        self._remove(segment)
-        self._set_threshold()
-        return True
-
-    def _push(self, segment: Segment, reason: str) -> list[Cursor]:
-        """Move the cursors in *segment*, the oldest, behind it.  :returns: those that were moved."""
-        self.full = True
-        following = self.segment_after(segment.number)
-        behind = self.end if following is None else following.read_start()
-        pushed = []
-        for cursor in self._cursors:
-            if segment.passed(cursor.position):
-                continue
-            if behind is not None:
-                to = behind
-            else:  # that segment's header is damaged; what is lost shows when it is read
-                assert following is not None
-                to = Position(following.number, SEGMENT_OCTETS, cursor.position.packets, cursor.position.octets)
-            cursor.lose(reason, _counters(cursor.position), _counters(to))
-            self._cursors.shift(cursor, to)
-            pushed.append(cursor)
-        return pushed
-
-    def _forget_memory(self) -> bool:
-        """Let the oldest closed segment in memory go although somebody may still need it."""
-        segment = next((segment for segment in self.memory_segments() if not segment.open), None)
-        if segment is None:
-            return False
-        assert segment.start is not None
-        assert segment.finish is not None
-        for cursor in self._cursors:
-            if not segment.passed(cursor.position):
-                cursor.lose("forgotten-memory", _counters(segment.start), _counters(segment.finish))
-        self._forgotten[0] += segment.finish.packets - segment.start.packets
-        self._forgotten[1] += segment.finish.octets - segment.start.octets
-        self._repeats.critical(
-            "forgotten",
-            "the disk refuses and memory is full: {packets} packets ({octets} octets) since the start are lost to "
-            "every remote that has not got them yet",
-            packets=self._forgotten[0],
-            octets=self._forgotten[1],
-        )
-        del self.undurable[segment.number]
-        self._store.retire(segment)
-        segment.lost = True
-        return True
-
-    # For readers, and for the sync
-
-    def memory_segments(self) -> list[Segment]:
-        """Those that live in memory, oldest first."""
-        return [segment for segment in self.undurable.values() if segment.in_memory]
-
-    def segment_from(self, number: int) -> Segment | None:
-        """The segment with that number, or the next one that there is."""
-        at = bisect_left(self._numbers, number)
-        return self.segments[self._numbers[at]] if at < len(self._numbers) else None
-
-    def segment_after(self, number: int) -> Segment | None:
-        """The next one behind that number that there is."""
-        at = bisect_right(self._numbers, number)
-        return self.segments[self._numbers[at]] if at < len(self._numbers) else None
-
-    def _oldest(self) -> Segment | None:
-        return self.segments[self._numbers[0]] if self._numbers else None
-
-    def note_corrupt(self, segment: Segment, start: Position, end: Position) -> None:
-        """
-        Records between two places are missing, or do not validate.
-
-        :param segment: where the next valid record is.
-        """
-        if segment.note_gap(start.packets):
-            self.corrupt_records += 1
-            self.corrupt[0] += end.packets - start.packets
-            self.corrupt[1] += end.octets - start.octets
-            self._repeats.critical(
-                "corrupt",
-                "the spool is damaged: {packets} packets ({octets} octets) could not be read back, in {places} places; "
-                "the segments concerned will be put aside",
-                packets=self.corrupt[0],
-                octets=self.corrupt[1],
-                places=self.corrupt_records,
-            )
-
     # After a refusal
 
     def when_writable(self) -> Deferred[None]:
@@ -410,9 +237,13 @@ class Log:
 
     def on_passed(self) -> None:
         """A cursor may have passed the oldest segment."""
-        self.release()
+        self._release()
         if not self._refusing:
             self._fire_writable()
+
+    def _release(self) -> None:
+        if self._segments.release():
+            self._refusing = self._eviction.full = False
 
     def _arm_retry(self) -> None:
         if self._timer is None:
@@ -439,17 +270,6 @@ class Log:
             self._timer = None
         self.roll()
 
-    def let_go(self) -> None:
-        """After `close`: close every file."""
-        for segment in self.segments.values():
-            segment.dismiss()
-            if segment.file is not None:
-                segment.file.close()
-                segment.file = None
-        self.segments.clear()
-        self.undurable.clear()
-        self._numbers.clear()
 
-
-def _counters(position: Position) -> tuple[int, int]:
-    return position.packets, position.octets
+def _nothing() -> None:
+    pass

@@ -21,3 +21,8 @@ class Position(NamedTuple):
     offset: int
     packets: int
     octets: int
+
+    @property
+    def counters(self) -> tuple[int, int]:
+        """Packets and octets before it."""
+        return self.packets, self.octets

@@ -10,9 +10,9 @@ from attrs import frozen
 
 from hfp.spool.cursor import Cursor
 from hfp.spool.format import FLAG_END, RECORD_OCTETS, SEGMENT_OCTETS, unseal
-from hfp.spool.log import Log
 from hfp.spool.position import Position
 from hfp.spool.segment import Segment
+from hfp.spool.segments import Segments
 from hfp.spool.walk import Stretch, Walker, Why
 
 
@@ -41,7 +41,7 @@ class Reader:
     """
     A place in the log that moves with what is read.
 
-    :param log: what to read.
+    :param segments: what to read.
     :param cursor: whose reader it is: counts on it what turns out to be lost, and starts where it stands.
     :param readable: how far it may read.
     :param buffer_octets: how much it reads at a time.
@@ -49,8 +49,10 @@ class Reader:
     :ivar position: of the record that comes next.
     """
 
-    def __init__(self, log: Log, cursor: Cursor, readable: Callable[[], Position], buffer_octets: int) -> None:
-        self._log = log
+    def __init__(
+        self, segments: Segments, cursor: Cursor, readable: Callable[[], Position], buffer_octets: int
+    ) -> None:
+        self._segments = segments
         self._cursor = cursor
         self._readable = readable
         self._walker = Walker(buffer_octets)
@@ -126,11 +128,11 @@ class Reader:
     def _enter(self) -> Segment | None:
         """Open the segment where the position is, or the next one that there is; None if there is none."""
         at = self.position
-        segment = self._log.segment_from(at.segment)
+        segment = self._segments.at(at.segment)
         if (segment is None or segment.number != at.segment) and at < self._cursor.position:
             # Records were dropped, and counted, while they were being read.
             at = self.position = self._cursor.position
-            segment = self._log.segment_from(at.segment)
+            segment = self._segments.at(at.segment)
         while segment is not None:
             if segment.number != at.segment:
                 at = self.position = Position(segment.number, SEGMENT_OCTETS, at.packets, at.octets)
@@ -148,7 +150,7 @@ class Reader:
                     # reached the disk nevertheless, and then its successor in the next segment has the same counters.
                     self._walker.begin(at.offset, at.packets if at.offset > SEGMENT_OCTETS else 0)
                     return segment
-            segment = self._log.segment_after(segment.number)
+            segment = self._segments.after(segment.number)
         return None
 
     def _leave(self) -> None:
@@ -159,7 +161,7 @@ class Reader:
     def _move_behind(self, segment: Segment) -> None:
         """Go on in the next segment."""
         self._leave()
-        following = self._log.segment_after(segment.number)
+        following = self._segments.after(segment.number)
         number = segment.number + 1 if following is None else following.number
         self.position = Position(number, SEGMENT_OCTETS, self.position.packets, self.position.octets)
 
@@ -168,7 +170,7 @@ class Reader:
     def _miss_until(self, readable: Position) -> None:
         """Nothing valid is left before *readable*."""
         if readable.packets > self.position.packets:
-            segment = self._suspects[-1] if self._suspects else self._log.segment_from(readable.segment)
+            segment = self._suspects[-1] if self._suspects else self._segments.at(readable.segment)
             if segment is not None:
                 self._miss(segment, self.position, readable)
         self._suspects.clear()
@@ -177,22 +179,23 @@ class Reader:
 
     def _miss(self, segment: Segment, start: Position, end: Position) -> None:
         if end.packets > start.packets:
-            self._cursor.lose("corrupt", (start.packets, start.octets), (end.packets, end.octets))
-            self._log.note_corrupt(segment, start, end)
+            self._cursor.lose("corrupt", start.counters, end.counters)
+            self._segments.note_corrupt(segment, start, end)
             for suspect in self._suspects:
                 suspect.damaged = True
 
 
-def received_at(log: Log, position: Position) -> int:
+def received_at(segments: Segments, position: Position, end: Position) -> int:
     """
     When the record at *position*, or the next one that there is, was received.
 
+    :param end: of the log.
     :returns: Unix time in ns; 0 if there is none, or if it does not validate.
     """
     octets = bytearray(RECORD_OCTETS)
-    segment = log.segment_from(position.segment)
+    segment = segments.at(position.segment)
     offset = position.offset
-    while segment is not None and position < log.end:
+    while segment is not None and position < end:
         if segment.number != position.segment:
             offset = SEGMENT_OCTETS
         if not segment.lost:
@@ -211,5 +214,5 @@ def received_at(log: Log, position: Position) -> int:
                 return 0
             if not header.flags & FLAG_END:
                 return header.received_ns
-        segment = log.segment_after(segment.number)
+        segment = segments.after(segment.number)
     return 0

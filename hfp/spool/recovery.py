@@ -29,7 +29,7 @@ from hfp.spool.format import (
 from hfp.spool.position import Position
 from hfp.spool.segment import Segment
 from hfp.spool.slots import UNFINISHED, SlotFile
-from hfp.spool.store import DAMAGED, SEGMENT, Store
+from hfp.spool.store import DAMAGED, POISONED, SEGMENT, Store
 from hfp.spool.walk import Walker
 
 IDENTITY = "identity"
@@ -156,24 +156,27 @@ def find_segments(store: Store, listing: dict[str, int], lowest: Position | None
     segments = []
     for name in sorted(listing):
         size = listing[name]
-        if name.startswith(DAMAGED):
-            store.adopt_damaged(name, size)
-        elif name.startswith(UNFINISHED):
+        if name.startswith(UNFINISHED):
             store.unlink(store.path(name))
-        elif name.startswith(SEGMENT):
-            try:
-                number = int(name.removeprefix(SEGMENT), 16)
-            except ValueError:
-                continue
-            segment = store.segment(number)
-            if lowest is not None and number < lowest.segment:
+            continue
+        kind, _, digits = name.rpartition("-")
+        try:
+            segment = store.segment(int(digits, 16))
+        except ValueError:
+            continue
+        segment.poisoned = kind == POISONED[:-1]
+        if kind == DAMAGED[:-1] or (segment.poisoned and os.path.basename(segment.path) in listing):
+            store.adopt_damaged(name, size)
+        elif kind == SEGMENT[:-1] or segment.poisoned:
+            segment.path = store.path(name)
+            if lowest is not None and segment.number < lowest.segment and not segment.poisoned:
                 store.adopt_spare(segment.path, size)
-            else:
-                segment.footprint = store.counted(size)
-                segment.unsynced = segment.unlisted = True
-                store.footprint += segment.footprint
-                segments.append(segment)
-    return segments
+                continue
+            segment.footprint = store.counted(size)
+            segment.unsynced = segment.unlisted = True
+            store.footprint += segment.footprint
+            segments.append(segment)
+    return sorted(segments, key=lambda segment: segment.number)
 
 
 def find_tail(store: Store, segments: list[Segment]) -> Tail | None:
@@ -194,7 +197,10 @@ def find_tail(store: Store, segments: list[Segment]) -> Tail | None:
         store.footprint -= size
         segment.unsynced = False
         segment.settle()
-        store.adopt_spare(segment.path, size)
+        if segment.poisoned:
+            store.unlink(segment.path)
+        else:
+            store.adopt_spare(segment.path, size)
     return None
 
 
@@ -227,15 +233,14 @@ def _scan(segment: Segment) -> Tail | None:
         segment.release()
 
 
-def start_of(segments: list[Segment], end: Position) -> Position:
+def start_of(segment: Segment | None, end: Position) -> Position:
     """
-    Where the first of *segments* starts.
+    Where *segment*, the oldest, starts.
 
-    :param end: the end of the log, which is the answer if there are none.
+    :param end: the end of the log, which is the answer if there is none.
     """
-    if not segments:
+    if segment is None:
         return end
-    segment = segments[0]
     start = segment.read_start()
     if start is None:
         # Its header is damaged, but its records know.

@@ -38,7 +38,7 @@ class Segment:
     :ivar in_memory: its file is a `MemoryFile`.
     :ivar unsynced: it has content that no sync has covered yet.
     :ivar unlisted: its name in the directory is not durable yet.
-    :ivar poisoned: a sync of its file failed: that file's content is not to be trusted on disk, only in the page cache.
+    :ivar poisoned: a sync of its file failed: what it holds may be in the page cache only, for good.
     :ivar damaged: records in it did not validate; its file is kept when the segment goes.
     :ivar lost: it was in memory and had to go before everybody had read it.
     """

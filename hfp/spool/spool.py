@@ -18,12 +18,14 @@ from hfp.logs import Logger, Repeats
 from hfp.spool import recovery
 from hfp.spool.cursor import Cursor
 from hfp.spool.cursors import Cursors
+from hfp.spool.eviction import Eviction
 from hfp.spool.files import Buffer, IFile, IFiles, RealFiles
 from hfp.spool.format import LIFE_BITS, SEGMENT_OCTETS
 from hfp.spool.log import Log
 from hfp.spool.policy import FullPolicy
 from hfp.spool.position import Position
 from hfp.spool.reader import Reader, received_at
+from hfp.spool.segments import Segments
 from hfp.spool.store import Store
 from hfp.spool.sync import Sync
 from hfp.spool.waiters import Waiters
@@ -56,6 +58,8 @@ class Spool:
         self,
         store: Store,
         cursors: Cursors,
+        segments: Segments,
+        eviction: Eviction,
         log: Log,
         lock: IFile,
         clock: IReactorTime,
@@ -67,6 +71,8 @@ class Spool:
     ) -> None:
         self._store = store
         self._cursors = cursors
+        self._segments = segments
+        self._eviction = eviction
         self._spool_log = log
         self._lock = lock
         self._clock = clock
@@ -82,10 +88,10 @@ class Spool:
         self.holds_back = self._wants_durable
         self.readable = durable if self.holds_back else self.end
         self._sync = Sync(
-            log, store, cursors, clock, in_thread, repeats, sync_s, durable, self._durables, self._on_moved
+            segments, log, store, cursors, clock, in_thread, repeats, sync_s, durable, self._durables, self._on_moved
         )
         self._append = log.append
-        log.on_mode = self._on_moved
+        log.on_mode = self._on_mode
         cursors.on_threshold = log.on_passed
         cursors.on_rewound = self._sync.wake
         cursors.reader_maker = self._make_reader
@@ -161,34 +167,37 @@ class Spool:
         cursors = Cursors(files, store.path, identity.spool_id, clock, repeats)
         kept = recovery.find_cursors(files, path, listing, identity.spool_id)
         known = [cursor.position for cursor in kept if cursor.position is not None]
-        segments = recovery.find_segments(store, listing, min(known) if known and len(known) == len(kept) else None)
-        newest = max([segment.number for segment in segments[-1:]] + [position.segment for position in known] + [0])
-        tail = recovery.find_tail(store, segments)
+        found = recovery.find_segments(store, listing, min(known) if known and len(known) == len(kept) else None)
+        newest = max([segment.number for segment in found[-1:]] + [position.segment for position in known] + [0])
+        tail = recovery.find_tail(store, found)
         # A cursor can be ahead of the log after a power cut: what it stands for was delivered, and is counted.
         ends = [*known, tail.end if tail is not None else Position(newest, SEGMENT_OCTETS, 0, 0)]
         end = Position(*max(ends)[:2], max(it.packets for it in ends), max(it.octets for it in ends))
-        oldest = recovery.start_of(segments, end)
+        oldest = recovery.start_of(found[0] if found else None, end)
         for cursor in kept:
             position = oldest if cursor.position is None else max(cursor.position, oldest)
             cursors.adopt(cursor.name, position, cursor.slots, cursor.file_name)
         number = max(newest, identity.life << LIFE_BITS)
-        log = Log(store, cursors, clock, repeats, full, end, segments, number)
+        segments = Segments(store, cursors, repeats, found)
         if tail is not None:
             for gap in tail.gaps:
-                log.note_corrupt(segments[-1], *gap)
+                segments.note_corrupt(found[-1], *gap)
             if tail.torn:
                 cls._log.warn("the spool's last record was torn; it was cut off")
-        log.release()
+        segments.release()
+        eviction = Eviction(segments, store, cursors, repeats, full)
         return cls(
             store,
             cursors,
-            log,
+            segments,
+            eviction,
+            Log(segments, store, eviction, clock, repeats, full, end, number),
             lock,
             clock,
             in_thread,
             repeats,
             sync_s,
-            recovery.start_of(list(log.segments.values()), end),
+            recovery.start_of(segments.oldest, end),
             int(tail is not None and tail.torn),
         )
 
@@ -234,10 +243,14 @@ class Spool:
         """Fires when there is something to read behind *position*.  It may be cancelled."""
         return self._readers.wait(position, self.readable)
 
-    def _on_moved(self) -> None:
-        """The sync has got somewhere, or records go to memory now, or no more."""
-        self.durable = self._sync.durable
+    def _on_mode(self) -> None:
+        """Records go to memory now, or no more; or the disk makes nothing durable now, or does again."""
         self.holds_back = self._wants_durable and not (self._sync.stuck or self._spool_log.in_memory)
+
+    def _on_moved(self) -> None:
+        """The sync has got somewhere, or met a problem."""
+        self.durable = self._sync.durable
+        self._on_mode()
         readable = self.durable if self.holds_back else self._spool_log.end
         if readable > self.readable:
             self.readable = readable
@@ -276,7 +289,7 @@ class Spool:
         return [self._cursor_status(cursor) for cursor in self._cursors.kept()]
 
     def _make_reader(self, cursor: Cursor, buffer_octets: int) -> Reader:
-        return Reader(self._spool_log, cursor, self._readable_now, buffer_octets)
+        return Reader(self._segments, cursor, self._readable_now, buffer_octets)
 
     def _readable_now(self) -> Position:
         return self.readable if self._closed is None else Position(0, 0, 0, 0)
@@ -285,36 +298,33 @@ class Spool:
 
     def status(self) -> SpoolStatus:
         """Everything, as of now."""
-        log, store, sync = self._spool_log, self._store, self._sync
-        cursors = tuple(self._cursor_status(cursor) for cursor in self._cursors)
-        memory = len(log.memory_segments())
+        log, store, sync, segments = self._spool_log, self._store, self._sync, self._segments
+        lowest = min((cursor.position for cursor in self._cursors.configured()), default=self.end)
         return SpoolStatus(
             disk_octets=store.footprint,
-            backlog=_between(
-                min((cursor.position for cursor in self._cursors.configured()), default=self.end), self.end
-            ),
+            backlog=_between(lowest, self.end),
             limit_octets=store.limit_octets,
-            segments=len(log.segments),
+            segments=len(segments),
             spare_segments=len(store.spares),
             quarantined_segments=len(store.damaged),
-            memory_segments=memory,
+            memory_segments=len(segments.in_memory()),
             refused=_amount(log.refused),
-            corrupt_records=log.corrupt_records,
-            corrupt=_amount(log.corrupt),
+            corrupt_records=segments.corrupt_places,
+            corrupt=_amount(segments.corrupt),
             torn=self._torn,
             syncs=sync.syncs,
             sync_errors=sync.errors,
             sync_s=sync.seconds,
             last_sync_s=sync.last_seconds,
             write_errors=log.write_errors,
-            flushes=log.flushes,
-            full=log.full,
+            flushes=segments.flushes,
+            full=self._eviction.full,
             degraded=log.in_memory or sync.stuck,
-            cursors=cursors,
+            cursors=tuple(self._cursor_status(cursor) for cursor in self._cursors),
         )
 
     def _cursor_status(self, cursor: Cursor) -> CursorStatus:
-        received_ns = received_at(self._spool_log, cursor.position)
+        received_ns = received_at(self._segments, cursor.position, self.end)
         return CursorStatus(
             name=cursor.name,
             configured=cursor.configured,
@@ -341,7 +351,7 @@ class Spool:
         except OSError as problem:
             self._log.warn("cannot sync the cursors: {problem}", problem=str(problem))
         self._cursors.close()
-        self._spool_log.let_go()
+        self._segments.let_go()
         self._store.close()
         self._repeats.stop()
         self._lock.close()

@@ -22,6 +22,7 @@ from hfp.spool.segment import Segment
 from hfp.spool.slots import UNFINISHED
 
 SEGMENT = "seg-"
+POISONED = "poisoned-"
 DAMAGED = "damaged-"
 
 #: Spare segments that are kept.
@@ -84,7 +85,10 @@ class Store:
 
     def segment(self, number: int) -> Segment:
         """A segment whose file is there, or will be, under that number."""
-        return Segment(number, segment_seed(self._spool_id, number), self.path(f"{SEGMENT}{number:016x}"), self.files)
+        return Segment(number, segment_seed(self._spool_id, number), self._segment_path(SEGMENT, number), self.files)
+
+    def _segment_path(self, prefix: str, number: int) -> str:
+        return self.path(f"{prefix}{number:016x}")
 
     # Room
 
@@ -131,7 +135,9 @@ class Store:
             name = next(iter(self.damaged))
             self.footprint -= self.damaged.pop(name)
             if self.unlink(self.path(name)):
-                self._log.warn("removed {name}, a damaged segment that was put aside: its room is needed", name=name)
+                self._log.warn(
+                    "removed {name}, a damaged segment that had been put aside: its room is needed", name=name
+                )
                 return True
         return False
 
@@ -243,7 +249,7 @@ class Store:
             self.unlink(segment.path)
             return
         self.adopt_damaged(name, segment.footprint)
-        self._log.warn("put {name} aside: a segment of which records did not validate", name=name)
+        self._log.warn("put {name} aside: a segment that the disk has damaged", name=name)
 
     def _best_spare(self) -> Spare | None:
         # Of equal ones the oldest, so that the numbers of the files that are left have no gaps.
@@ -259,7 +265,21 @@ class Store:
 
     def unfinished(self, segment: Segment) -> str:
         """The path of a copy of *segment* in the making."""
-        return self.path(f"{UNFINISHED}{SEGMENT}{segment.number:016x}")
+        return self._segment_path(UNFINISHED + SEGMENT, segment.number)
+
+    def poison(self, segment: Segment) -> None:
+        """
+        A sync of *segment*'s file has failed.
+
+        The file gets a name that says so: after a restart it would look sound, and its next sync would succeed.
+        """
+        segment.poisoned = True
+        path = self._segment_path(POISONED, segment.number)
+        try:
+            self.files.rename(segment.path, path)
+        except OSError:
+            return
+        segment.path = path
 
     def replace(self, segment: Segment, copy: IFile, size: int) -> None:
         """
@@ -271,20 +291,16 @@ class Store:
         :param size: its length in octets.
         :raises OSError: the disk refuses; the segment lives where it did.
         """
-        poisoned = not segment.in_memory
-        if poisoned:
-            name = f"{DAMAGED}{segment.number:016x}"
-            try:
-                self.files.link(segment.path, self.path(name))
-                self.adopt_damaged(name, segment.footprint)
-            except OSError:
-                pass  # not every file system has links; the copy has all that could be read
-        self.files.rename(self.unfinished(segment), segment.path)
+        path = self._segment_path(SEGMENT, segment.number)
+        self.files.rename(self.unfinished(segment), path)
         segment.dismiss()
         if segment.file is not None:
             segment.file.close()
-        if poisoned:
+        if not segment.in_memory:
             self.footprint -= segment.footprint
+            if segment.path != path:
+                self._put_aside(segment)
+        segment.path = path
         segment.file = copy
         segment.footprint = self.counted(size)
         self.footprint += segment.footprint

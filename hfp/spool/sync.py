@@ -26,6 +26,7 @@ from hfp.spool.log import Log
 from hfp.spool.position import Position
 from hfp.spool.run import Run, Task
 from hfp.spool.segment import Segment
+from hfp.spool.segments import Segments
 from hfp.spool.store import Room, Store
 from hfp.spool.waiters import Waiters
 
@@ -42,7 +43,8 @@ RETRY_S = 5.0
 
 class Sync:
     """
-    :param log: what to make durable.
+    :param segments: what to make durable.
+    :param log: says how far it goes, and has a poisoned segment end.
     :param store: has its files.
     :param cursors: say what is at risk.
     :param clock: the time, and timers.
@@ -63,6 +65,7 @@ class Sync:
 
     def __init__(
         self,
+        segments: Segments,
         log: Log,
         store: Store,
         cursors: Cursors,
@@ -74,6 +77,7 @@ class Sync:
         waiters: Waiters,
         moved: Callable[[], None],
     ) -> None:
+        self._segments = segments
         self._spool_log = log
         self._store = store
         self._cursors = cursors
@@ -159,7 +163,7 @@ class Sync:
 
     def _plan(self, whatever: bool) -> tuple[Run, bool]:
         """:returns: a run, and whether there is more to do than fits into it."""
-        undurable = self._spool_log.undurable
+        undurable = self._segments.undurable
         run = Run(self._store.files, self._store.directory, [], self._spool_log.end)
         for segment in tuple(undurable.values()):
             if len(run.tasks) == MOST_SEGMENTS:
@@ -210,7 +214,7 @@ class Sync:
         except OSError:
             # It cannot even be opened: nothing can be done for it, and whoever reads it will say what is missing.
             segment.unsynced = segment.unlisted = False
-            self._spool_log.undurable.pop(segment.number)
+            self._segments.undurable.pop(segment.number)
             return
         run.tasks.append(Task(segment, file, segment.unsynced, segment.unlisted))
         segment.unsynced = False  # an append during the run sets it again
@@ -227,7 +231,7 @@ class Sync:
         retry, anew = run.names_failed, more
         for task in run.tasks:
             segment = task.segment
-            if self._spool_log.segments.get(segment.number) is not segment or segment.lost:
+            if segment not in self._segments:
                 segment.release()
                 self._discard(task)
             elif task.problem is not None:
@@ -236,7 +240,8 @@ class Sync:
                 if task.copy_to is not None:
                     retry = True
                 else:
-                    anew = segment.poisoned = True
+                    anew = True
+                    self._store.poison(segment)
                 segment.release()
                 self._discard(task)
                 if segment.open:
@@ -251,9 +256,9 @@ class Sync:
             else:
                 segment.unlisted = segment.unlisted and not task.unlisted
                 if not (segment.open or segment.unsynced or segment.unlisted):
-                    del self._spool_log.undurable[segment.number]
+                    del self._segments.undurable[segment.number]
                 segment.release()
-        self._spool_log.release()
+        self._segments.release()
         self._advance(run.end)
         self._go_on(retry, anew)
 
@@ -287,7 +292,7 @@ class Sync:
 
     def _advance(self, end: Position) -> None:
         self.durable = max(self.durable, end)
-        self.stuck = any(segment.poisoned or segment.in_memory for segment in self._spool_log.undurable.values())
+        self.stuck = any(segment.poisoned or segment.in_memory for segment in self._segments.undurable.values())
         self._moved()
 
     def _go_on(self, retry: bool, anew: bool) -> None:
@@ -333,14 +338,14 @@ class Sync:
         self._timer = self._retry_timer = None
         # A run to sync; one to copy what could not be synced; one for the copies' names.  The first may be under way.
         for _ in range(4):
-            if not self._spool_log.undurable:
+            if not self._segments.undurable:
                 break
             if not self._running:
                 self.begin(whatever=True)
             if self._running:
                 self._ended = Deferred()
                 await self._ended
-        left = self._spool_log.memory_segments()
+        left = self._segments.in_memory()
         if left:
             self._log.critical(
                 "the disk refuses to the last: {packets} packets that were only in memory are lost to remotes that "

@@ -37,11 +37,19 @@ class WatchingClock(Clock):
             reader.doRead()
 
 
-class PairTransport:
-    """As much of a Twisted TCP server transport as the intake touches, over one end of a socket pair."""
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    """Both ends of a TCP connection over loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        far = socket.create_connection(listener.getsockname())
+        near, _ = listener.accept()
+    return near, far
 
-    def __init__(self, protocol: Any, host: str = "192.0.2.1") -> None:
-        self.socket, self.far = socket.socketpair()
+
+class PairTransport:
+    """As much of a Twisted TCP server transport as the intake touches, over one end of a pair of sockets."""
+
+    def __init__(self, protocol: Any, host: str = "192.0.2.1", tcp: bool = False) -> None:
+        self.socket, self.far = tcp_pair() if tcp else socket.socketpair()
         self.socket.setblocking(False)
         self.protocol = protocol
         self.host = host

@@ -102,6 +102,7 @@ class SimulatedFiles:
     :ivar names: as everybody sees them.
     :ivar faults: by method, what goes wrong next.
     :ivar calls: by method, calls so far.
+    :ivar failures: by method, how many of them failed.
     :ivar octets_read: so far.
     :ivar crash_in: the power fails at the so many-th call from now that changes something; None: it does not.
     :ivar crashed: it has failed, and nothing works until `crash` was called.
@@ -112,6 +113,7 @@ class SimulatedFiles:
         self.names: dict[str, Inode] = {}
         self.faults: dict[str, Fault] = {}
         self.calls: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
         self.octets_read = 0
         self.crash_in: int | None = None
         self.crashed = False
@@ -173,6 +175,7 @@ class SimulatedFiles:
         if fault.after:
             fault.after -= 1
             return None
+        self.failures[method] += 1
         fault.times -= 1
         if fault.times <= 0:
             del self.faults[method]
@@ -214,13 +217,6 @@ class SimulatedFiles:
     def rename(self, old: str, new: str) -> None:
         self.called("rename")
         self._rename(old, new, self._inode(old))
-
-    def link(self, old: str, new: str) -> None:
-        self.called("link")
-        inode = self._inode(old)
-        if new in self.names:
-            raise OSError(EEXIST, os.strerror(EEXIST))
-        self._rename(None, new, inode)
 
     def unlink(self, path: str) -> None:
         self.called("unlink")

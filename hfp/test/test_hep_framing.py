@@ -4,8 +4,9 @@ Tests for `hfp.hep.framing`, `hfp.hep.wire` and `hfp.hep.junk`.
 
 from __future__ import annotations
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import itertools
+
+from hypothesis import given, settings, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from hfp.hep import FAULT_KINDS, Chunk, Framer, build, classify, plausible
@@ -114,7 +115,7 @@ class GoodStreamTests(SynchronousTestCase):
         octets = b"".join(packets)
         places = sorted({min(cut, len(octets)) for cut in cuts} | {0, len(octets)})
         stream = Stream()
-        for start, end in zip(places, places[1:], strict=False):
+        for start, end in itertools.pairwise(places):
             stream.feed(octets[start:end])
         self.assertEqual((stream.octets, stream.packets), (octets, len(packets)))
         self.assertEqual(stream.faults, [])

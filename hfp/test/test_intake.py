@@ -4,6 +4,9 @@ Tests for `hfp.intake`.
 
 from __future__ import annotations
 
+import select
+import socket
+
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.trial.unittest import SynchronousTestCase
@@ -11,7 +14,18 @@ from zope.interface.verify import verifyObject
 
 from hfp.hep import Chunk, build
 from hfp.intake import HepReceiverFactory, ReadPool
-from hfp.intake.pool import BATCH_OCTETS, BUSY_RATE, PAUSE_S, RATE_WINDOW_S, READ_OCTETS
+from hfp.intake.pool import (
+    BATCH_OCTETS,
+    BUSY_RATE,
+    COLD_AFTER,
+    HOT_AFTER,
+    LONGEST_PAUSE_S,
+    LOW_WATER_OCTETS,
+    PAUSE_PER_READ_S,
+    PAUSE_S,
+    RATE_WINDOW_S,
+    READ_OCTETS,
+)
 from hfp.logs import Repeats
 from hfp.test.intakefakes import ListSink, PairTransport, WatchingClock
 
@@ -34,10 +48,11 @@ class IntakeTestCase(SynchronousTestCase):
         if self.pool.fileno() != -1:
             self.pool.stop()
 
-    def connect(self, host: str = "192.0.2.1") -> PairTransport:
+    def connect(self, host: str = "192.0.2.1", tcp: bool = False) -> PairTransport:
         protocol = self.factory.buildProtocol(None)
-        transport = PairTransport(protocol, host)
+        transport = PairTransport(protocol, host, tcp)
         self.addCleanup(transport.close)
+        self.addCleanup(self.pool.remove, transport.fileno())
         return transport
 
 
@@ -202,6 +217,106 @@ class ReadPoolTests(IntakeTestCase):
         transport.far.sendall(packet(b"a") + packet(b"b"))
         self.clock.wake()
         self.assertEqual((self.pool.received_packets, self.pool.received_octets, self.pool.reads), (2, 200, 1))
+
+
+class HotTests(IntakeTestCase):
+    """Sockets that a busy relay reads in every round, over real TCP: their low-water mark is the kernel's."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.sender = self.connect(tcp=True)
+        self.other = self.connect(tcp=True)
+
+    def low_water(self, transport: PairTransport) -> int:
+        return transport.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT)
+
+    def arrive(self, transport: PairTransport, octets: bytes) -> None:
+        """Write, and wait until the kernel has it all on the other side."""
+        transport.far.sendall(octets)
+        while len(transport.socket.recv(1 << 20, socket.MSG_PEEK)) < len(octets):
+            select.select([], [], [], 0)
+
+    def flood(self) -> None:
+        """Make the sender hot."""
+        for _ in range(HOT_AFTER + 2):
+            self.arrive(self.sender, packet(b"x") * (2 * int(BUSY_RATE * RATE_WINDOW_S) + 2))
+            self.clock.advance(RATE_WINDOW_S)
+            self.clock.wake()
+        self.assertEqual(self.low_water(self.sender), LOW_WATER_OCTETS)
+
+    def test_hot(self) -> None:
+        """A socket that always has data gets a low-water mark, and few octets in it are read in the next round."""
+        self.flood()
+        self.assertEqual(self.low_water(self.other), 1)
+        before = len(self.sink.octets)
+        self.arrive(self.sender, packet(b"a"))
+        self.clock.advance(PAUSE_S)
+        self.assertEqual(self.sink.octets[before:], packet(b"a"))
+
+    def test_cold_again(self) -> None:
+        """A socket that has no more data is watched as before, and a lone packet on it wakes the reactor."""
+        self.flood()
+        for _ in range(COLD_AFTER + 1):
+            self.arrive(self.other, packet(b"y") * 100)
+            self.clock.advance(PAUSE_S)
+        self.assertEqual(self.low_water(self.sender), 1)
+        self.clock.pump([PAUSE_S] * 50)
+        self.assertEqual(self.clock.readers, [self.pool])
+        self.arrive(self.sender, packet(b"a"))
+        self.assertEqual(select.select([self.pool.fileno()], [], [], 10)[0], [self.pool.fileno()])
+        self.clock.wake()
+        self.assertTrue(self.sink.octets.endswith(packet(b"a")))
+
+    def test_quiet(self) -> None:
+        """When the relay is no longer busy no socket is hot."""
+        self.flood()
+        self.clock.advance(10 * RATE_WINDOW_S)
+        self.clock.pump([PAUSE_S] * 20)
+        self.assertEqual(self.low_water(self.sender), 1)
+        self.assertEqual(self.pool._hot, {})
+
+    def test_end(self) -> None:
+        """The end of a hot sender's stream is seen, with what it sent before."""
+        self.flood()
+        self.arrive(self.sender, packet(b"a"))
+        self.sender.far.close()
+        self.clock.pump([PAUSE_S] * 3)
+        self.assertTrue(self.sink.octets.endswith(packet(b"a")))
+        self.assertIsNotNone(self.sender.reason)
+        self.assertEqual(self.pool._hot, {})
+
+    def test_stop(self) -> None:
+        """Stopping hands on what a hot socket holds below its low-water mark."""
+        self.flood()
+        self.arrive(self.sender, packet(b"a"))
+        self.pool.stop()
+        self.assertTrue(self.sink.octets.endswith(packet(b"a")))
+
+    def test_pause_and_resume(self) -> None:
+        """A paused pool reads hot sockets again when it is resumed."""
+        self.flood()
+        self.pool.pause()
+        self.arrive(self.sender, packet(b"a"))
+        self.clock.advance(1)
+        before = len(self.sink.octets)
+        self.pool.resume()
+        self.clock.pump([PAUSE_S] * 3)
+        self.assertEqual(self.sink.octets[before:], packet(b"a"))
+
+    def test_many_thin_reads(self) -> None:
+        """With many busy senders of a packet each the pause is longer, up to its bound; with fat reads it is not."""
+        self.flood()
+        senders = [self.connect() for _ in range(40)]
+        for sender in senders:
+            sender.far.sendall(packet(b"y"))
+        self.clock.advance(PAUSE_S)
+        [call] = self.clock.getDelayedCalls()
+        self.assertAlmostEqual(call.getTime() - self.clock.seconds(), 40 * PAUSE_PER_READ_S, places=5)
+        for sender in senders:
+            sender.far.sendall(packet(b"y" * 80, 1000) * 20)
+        self.clock.advance(LONGEST_PAUSE_S / 2)
+        [call] = self.clock.getDelayedCalls()
+        self.assertAlmostEqual(call.getTime() - self.clock.seconds(), PAUSE_S, places=5)
 
 
 class HepReceiverTests(IntakeTestCase):

@@ -15,7 +15,7 @@ import hfp
 
 PACKAGE = Path(hfp.__file__).parent
 
-#: What each room may not import, by prefix; see ``docs/architecture.rst``.
+# What joins the rooms, or is joined to them: they know nothing of it.
 _JOINING = (
     "hfp.service",
     "hfp.tap",
@@ -26,6 +26,8 @@ _JOINING = (
     "hfp.series",
     "hfp.web",
 )
+
+#: What each room may not import, by prefix; see ``docs/architecture.rst``.
 FORBIDDEN = {
     "hep": ("hfp.intake", "hfp.spool", "hfp.uplink", "hfp.status", "hfp.logs", "twisted", *_JOINING),
     "intake": ("hfp.spool", "hfp.uplink", *_JOINING),

@@ -17,8 +17,7 @@ from hfp.logs import Logger, Repeats
 from hfp.status import Amount
 from hfp.test.spoolfakes import NOW_S, SimulatedFiles, body, clock, open_spool
 from hfp.test.uplinkfakes import ListedEndpoint, TakingTransport
-from hfp.uplink import Uplink, UplinkSettings
-from hfp.uplink import uplink as module
+from hfp.uplink import Uplink, UplinkSettings, uplink as module
 from hfp.uplink.liveness import DEAD_S
 from hfp.uplink.protocol import IUplinkOwner
 from hfp.uplink.uplink import LOOK_S, STALL_S
@@ -409,7 +408,7 @@ class ReplayRateTests(UplinkTestCase):
         self.clock.advance(0)
         for _ in range(30):
             self.take(1)
-        [call] = [call for call in self.clock.getDelayedCalls() if "connect" in str(call.func)]
+        [call] = [call for call in self.clock.getDelayedCalls() if "connect" in str(call)]
         call.delay(10)
         self.pass_time(9)
         self.pass_time(2)

@@ -148,7 +148,7 @@ class ListedEndpoint:
     """
 
     def __init__(self, *results: Exception | TakingTransport) -> None:
-        self.results = list(results)
+        self.results: list[Any] = list(results)
         self.attempts = 0
         self.cancelled = 0
 

@@ -4,6 +4,7 @@ The `ReconnectingClientFactory` that keeps an uplink up: driven by timers, never
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 from twisted.internet import error
@@ -48,15 +49,19 @@ class UplinkFactory(ReconnectingClientFactory):
 
     noisy = False
     _log = Logger()
-    factor = 1.7
-    jitter = 0.08
+    jitter: Any = None  # Twisted's is added after the longest pause was applied, and so exceeds it; see `retry`
+
+    clock: Any
+    delay: Any
+    initialDelay: Any
+    maxDelay: Any
+    factor: Any
 
     def __init__(self, owner: IUplinkOwner, clock: Any, longest_pause_s: float) -> None:
         self._owner = owner
         self.clock = clock
-        # The jitter is normally distributed: at 0.8 of the longest pause, 3 sigma stay below it.
-        self.maxDelay = 0.8 * longest_pause_s
-        self.initialDelay = self.delay = min(FIRST_DELAY_S, self.maxDelay)
+        self._longest_pause_s = longest_pause_s
+        self.initialDelay = self.delay = min(FIRST_DELAY_S, longest_pause_s)
         self.connects = dict.fromkeys(CONNECT_RESULTS, 0)
         self._connected_at = 0.0
 
@@ -66,6 +71,12 @@ class UplinkFactory(ReconnectingClientFactory):
         protocol = UplinkProtocol(self._owner, self.clock)
         protocol.factory = self
         return protocol
+
+    def retry(self, connector: Any = None) -> None:
+        """Try again after a pause that grows, up to the longest, and that no two proxies have in step."""
+        self.factor = random.uniform(1.4, 2.0)
+        self.maxDelay = self._longest_pause_s * random.uniform(0.6, 1.0)
+        super().retry(connector)
 
     def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
         result = result_of(reason)

@@ -172,7 +172,7 @@ class Uplink:
             self._look_timer = None
 
     async def _at_most(self, waited: Deferred[None], seconds: float) -> None:
-        timer = self._clock.callLater(seconds, lambda: waited.called or waited.callback(None))
+        timer = self._clock.callLater(seconds, _fire, waited)
         await waited
         if timer.active():
             timer.cancel()
@@ -406,6 +406,11 @@ class Uplink:
         if "reset" in reason.getErrorMessage().lower() or "lost" in reason.getErrorMessage().lower():
             return "reset"
         return "other"
+
+
+def _fire(waited: Deferred[None]) -> None:
+    if not waited.called:
+        waited.callback(None)
 
 
 def _address(peer: Any) -> str:

@@ -14,8 +14,8 @@ It writes only, as capture agents do, and says how many packets it has given to 
 A packet has been given when the socket took its last octet.  What a socket took and hfp had not read when it died is
 given and not taken: see ``docs/architecture.rst``, and the callers for how they tell the two apart.
 
-Orders on the standard input, with ``--orders``: ``pause`` and ``go``, ``count``, which does nothing, and ``stop``, which
-ends it.  Each is answered with the packets given so far.
+Orders on the standard input, with ``--orders``: ``pause`` and ``go``, ``count``, which does nothing, and ``stop``, the
+end.  Each is answered with the packets given so far.
 """
 
 from __future__ import annotations
