@@ -195,9 +195,10 @@ def find_tail(store: Store, segments: list[Segment]) -> Tail | None:
         segments.pop()
         size = segment.footprint
         store.footprint -= size
-        segment.unsynced = False
+        poisoned = segment.poisoned
+        segment.unsynced = segment.poisoned = False
         segment.settle()
-        if segment.poisoned:
+        if poisoned:
             store.unlink(segment.path)
         else:
             store.adopt_spare(segment.path, size)
