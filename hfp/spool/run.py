@@ -116,7 +116,7 @@ class Run:
                     raise OSError(ENOSPC, os.strerror(ENOSPC))
                 offset += found
             self._sync(copy.sync)
-        except OSError:
+        except BaseException:
             copy.close()
             raise
         task.copy, task.length = copy, offset

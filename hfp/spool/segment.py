@@ -39,6 +39,7 @@ class Segment:
     :ivar unsynced: it has content that no sync has covered yet.
     :ivar unlisted: its name in the directory is not durable yet.
     :ivar poisoned: a sync of its file failed: what it holds may be in the page cache only, for good.
+    :ivar relic: path and footprint of the poisoned file that it lived in before.
     :ivar damaged: records in it did not validate; its file is kept when the segment goes.
     :ivar lost: it was in memory and had to go before everybody had read it.
     """
@@ -57,6 +58,7 @@ class Segment:
     unsynced: bool = False
     unlisted: bool = False
     poisoned: bool = False
+    relic: tuple[str, int] | None = None
     damaged: bool = False
     lost: bool = False
     _uses: int = 0

@@ -135,9 +135,7 @@ class Store:
             name = next(iter(self.damaged))
             self.footprint -= self.damaged.pop(name)
             if self.unlink(self.path(name)):
-                self._log.warn(
-                    "removed {name}, a damaged segment that had been put aside: its room is needed", name=name
-                )
+                self._log.warn("removed {name}, a damaged segment: its room is needed", name=name)
                 return True
         return False
 
@@ -212,6 +210,7 @@ class Store:
         """Nobody needs *segment* any more: make it a spare, put it aside if it is damaged, or remove it."""
         segment.dismiss()
         file, segment.file = segment.file, segment.file if segment.used else None
+        self.note_listed(segment)  # at least nobody cares any more
         in_memory, poisoned = segment.in_memory, segment.poisoned
         segment.open = segment.unsynced = segment.poisoned = segment.in_memory = False
         if in_memory:
@@ -285,7 +284,7 @@ class Store:
         """
         Let a finished copy take the place of what a segment lives in.
 
-        The poisoned file, if that is what it was, keeps its content under another name.
+        The poisoned file, if that is what it was, stays until the copy's name is durable, and then counts as put aside.
 
         :param copy: the file at `unfinished`.
         :param size: its length in octets.
@@ -296,10 +295,10 @@ class Store:
         segment.dismiss()
         if segment.file is not None:
             segment.file.close()
-        if not segment.in_memory:
+        if segment.path != path:
+            segment.relic = (segment.path, segment.footprint)
+        elif not segment.in_memory:
             self.footprint -= segment.footprint
-            if segment.path != path:
-                self._put_aside(segment)
         segment.path = path
         segment.file = copy
         segment.footprint = self.counted(size)
@@ -307,6 +306,14 @@ class Store:
         segment.in_memory = segment.poisoned = False
         segment.unsynced = False  # the copy was synced before it came here
         segment.unlisted = True
+
+    def note_listed(self, segment: Segment) -> None:
+        """*segment*'s name is durable; so the poisoned file that it lived in before is not needed any more."""
+        segment.unlisted = False
+        if segment.relic is not None:
+            path, size = segment.relic
+            segment.relic = None
+            self.damaged[os.path.basename(path)] = size
 
     def unlink(self, path: str) -> bool:
         """Remove a file if that is possible.  :returns: False if it is not; then it stays and nobody minds."""

@@ -254,7 +254,8 @@ class Sync:
                 else:
                     retry = True
             else:
-                segment.unlisted = segment.unlisted and not task.unlisted
+                if task.unlisted:
+                    self._store.note_listed(segment)
                 if not (segment.open or segment.unsynced or segment.unlisted):
                     del self._segments.undurable[segment.number]
                 segment.release()

@@ -46,7 +46,7 @@ class Remote:
 
 class SpoolMachine(RuleBasedStateMachine):
     """
-    A record that was appended is lost by no kill of the process, save from memory; one that was durable by no power cut.
+    No kill of the process loses a record that was appended, save from memory; no power cut one that was durable.
 
     What is read is whole, was appended, and comes in order.  Opening succeeds whatever was left behind.
     """
@@ -102,7 +102,7 @@ class SpoolMachine(RuleBasedStateMachine):
                 record.number for record in self.records if not record.lost and record.number > self.confirmed[name]
             ]
             assert set(must) <= set(found), (name, sorted(set(must) - set(found)))
-        found_by_all = set.union(*(set(number for number, _ in remote.ends) for remote in self.remotes.values()))
+        found_by_all = set.union(*({number for number, _ in remote.ends} for remote in self.remotes.values()))
         for record in self.records:
             if record.number not in found_by_all:
                 record.lost = True
