@@ -70,6 +70,7 @@ class Row:
     :ivar digits: decimals to print.
     :ivar target: what hfp should reach, if anything was promised.
     :ivar note: what the reader must know about this row.
+    :ivar disturbance: how other processes disturbed it; empty if they did not.
     """
 
     case: str
@@ -79,6 +80,7 @@ class Row:
     digits: int = 0
     target: Target | None = None
     note: str = ""
+    disturbance: str = ""
 
     @property
     def ratio(self) -> float | None:

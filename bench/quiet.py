@@ -8,8 +8,9 @@ again have a budget for the whole run of the bench; when it is spent, figures ar
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import attrs
@@ -68,7 +69,12 @@ class Quiet:
         return best
 
 
-def disturbance(others_shares: Iterable[float]) -> str:
-    """What the reader must know about runs in which others took these shares of a CPU; empty if nothing."""
-    most = max(others_shares, default=0.0)
-    return f"disturbed: other processes took up to {most:.0%} of a CPU" if most > _DISTURBED else ""
+def disturbance(others_shares: Iterable[Sequence[float]]) -> str:
+    """
+    What the reader must know about the figures of some relays.
+
+    :param others_shares: for each relay, what share of a CPU others took in each of its runs.
+    :returns: empty if the median run of each was quiet: medians are not impressed by the others.
+    """
+    most = max((statistics.median(shares) for shares in others_shares if shares), default=0.0)
+    return f"disturbed: in the median run, other processes took {most:.0%} of a CPU" if most > _DISTURBED else ""

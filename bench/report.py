@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from bench.figures import DIRECT, HAPROXY, HFP, Row, Sample
@@ -22,7 +23,8 @@ def _figure(row: Row, sample: Sample | None) -> str:
 def _verdict(row: Row) -> str:
     if row.target is None:
         return ""
-    return {True: "met", False: "MISSED", None: "not measured"}[row.met]
+    verdict = {True: "met", False: "MISSED", None: "not measured"}[row.met]
+    return verdict + (", disturbed" if row.disturbance and row.met is not None else "")
 
 
 def _target(row: Row) -> str:
@@ -46,10 +48,13 @@ def _by_case(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 def summary(rows: Sequence[Row]) -> str:
     """How many targets are met, in a line."""
-    verdicts = [_verdict(row) for row in rows if row.target]
-    counts = {word: verdicts.count(word) for word in ("met", "MISSED", "not measured")}
-    named = [f"{count} {word.lower()}" for word, count in counts.items() if count]
-    return f"{len(verdicts)} targets: " + ", ".join(named)
+    counts = Counter(_verdict(row).lower() for row in rows if row.target)
+    named = [f"{count} {verdict}" for verdict, count in sorted(counts.items())]
+    return f"{counts.total()} targets: " + "; ".join(named)
+
+
+def _notes(row: Row) -> list[str]:
+    return [note for note in (row.disturbance, row.note) if note]
 
 
 def as_text(machine: Mapping[str, str], rows: Sequence[Row], faults: Sequence[str], remark: str) -> str:
@@ -68,8 +73,7 @@ def as_text(machine: Mapping[str, str], rows: Sequence[Row], faults: Sequence[st
         lines.append(case)
         for row in members:
             lines.append(line(_cells(row)))
-            if row.note:
-                lines.append(f"    ({row.note})")
+            lines += [f"    ({note})" for note in _notes(row)]
     lines += ["", summary(rows)]
     lines += [f"FAULT: {fault}" for fault in faults]
     return "\n".join(lines) + "\n"
@@ -85,7 +89,7 @@ def as_rst(machine: Mapping[str, str], rows: Sequence[Row], faults: Sequence[str
         for cells in [list(_HEADINGS), *map(_cells, members)]:
             lines += [f"   {'*' if i == 0 else ' '} - {cell}".rstrip() for i, cell in enumerate(cells)]
         lines.append("")
-        for note in [row.note for row in members if row.note]:
+        for note in [note for row in members for note in _notes(row)]:
             lines += [note[0].upper() + note[1:] + ".", ""]
     lines += [summary(rows) + ".", ""]
     for fault in faults:
@@ -106,6 +110,7 @@ def as_json(machine: Mapping[str, str], rows: Sequence[Row], faults: Sequence[st
             "target": _target(row) or None,
             "met": row.met,
             "note": row.note,
+            "disturbance": row.disturbance,
         }
         for row in rows
     ]

@@ -154,7 +154,7 @@ OPTIONS: tuple[Option, ...] = (
         section=_COLLECTORS,
         default="off",
         coerce=_switch,
-        help="Send small segments at once (TCP_NODELAY).",
+        help="Send the small segments of a backlog at once too (TCP_NODELAY); live packets always go at once.",
     ),
     Option(
         name="spool",

@@ -29,7 +29,7 @@ def latency(session: Session) -> list[Row]:
 
     relays = (*session.relays, DIRECT)
     runs = session.alternate("latency, " + _CASE, relays, session.plan.runs, run, others_share)
-    disturbed = disturbance(p.others_share for passages in runs.values() for p in passages)
+    disturbed = disturbance([p.others_share for p in passages] for passages in runs.values())
     rows = []
     for mark, target in _TARGETS.items():
         whole = {name: [p.arrivals.latency_ns[mark] / 1e6 for p in ps] for name, ps in runs.items()}
@@ -40,7 +40,9 @@ def latency(session: Session) -> list[Row]:
         }
         rows.append(Row(_CASE, f"latency, {mark}", "ms", samples_of(whole), digits=3))
         rows.append(
-            Row(_CASE, f"added latency, {mark}", "ms", samples_of(added), digits=3, target=target, note=disturbed)
+            Row(
+                _CASE, f"added latency, {mark}", "ms", samples_of(added), digits=3, target=target, disturbance=disturbed
+            )
         )
     cost = {name: [p.cpu_ns_per_packet for p in ps] for name, ps in runs.items() if name != DIRECT}
     rows.append(Row(_CASE, "CPU time per packet", "ns", samples_of(cost)))

@@ -61,7 +61,7 @@ def _rows(
             "ns",
             samples_of({n: [p.cpu_ns_per_packet for p in ps] for n, ps in relays.items()}),
             target=target,
-            note=disturbance(p.others_share for passages in runs.values() for p in passages),
+            disturbance=_disturbance(runs),
         ),
         Row(
             case,
@@ -109,16 +109,23 @@ def layouts(session: Session) -> list[Row]:
     return rows
 
 
+def _disturbance(runs: dict[str, list[Passage]]) -> str:
+    return disturbance([p.others_share for p in passages] for passages in runs.values())
+
+
 def _median_cost(passages: list[Passage]) -> float:
     return statistics.median(p.cpu_ns_per_packet for p in passages)
 
 
 def _growth(session: Session, per_write: int) -> Row:
     few, many = (_measure(session, count, per_write, APART) for count in (_COUNTS[0], _COUNTS[-1]))
+    disturbed = _disturbance(few) or _disturbance(many)
     growth = {
         relay: [_median_cost(many[relay]) / _median_cost(few[relay])]
         for relay in session.relays
         if few[relay] and many[relay]
     }
     case = f"from {_COUNTS[0]} to {_COUNTS[-1]} connections, {_per_write(per_write)}"
-    return Row(case, "growth of CPU time per packet", "x", samples_of(growth), digits=2, target=_GROWTH)
+    return Row(
+        case, "growth of CPU time per packet", "x", samples_of(growth), digits=2, target=_GROWTH, disturbance=disturbed
+    )

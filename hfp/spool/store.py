@@ -279,6 +279,11 @@ class Store:
         except OSError:
             return
         segment.path = path
+        # It may have happened to this segment before: then that file was replaced just now.
+        self.footprint -= self.damaged.pop(os.path.basename(path), 0)
+        if segment.relic is not None:
+            self.footprint -= segment.relic[1]
+            segment.relic = None
 
     def replace(self, segment: Segment, copy: IFile, size: int) -> None:
         """

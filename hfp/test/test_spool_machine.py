@@ -284,8 +284,8 @@ class SpoolMachine(RuleBasedStateMachine):
     @rule()
     def deliver(self) -> None:
         """Everybody gets everything."""
-        for remote in self.remotes.values():
-            self.attempt(self._deliver, remote)
+        for name in self.names:
+            self.attempt(self._deliver, self.remotes[name])
 
     def _deliver(self, remote: Remote) -> None:
         self.read(remote)

@@ -134,6 +134,18 @@ class SendingTests(UplinkTestCase):
         self.assertEqual(uplink.status().sent, Amount(packets=6, octets=600))
         self.assertEqual(uplink.status().resent, Amount())
 
+    def test_nodelay_while_live(self) -> None:
+        """Live packets do not wait for acknowledgements; a backlog's segments may."""
+        transport = TakingTransport()
+        self.start(transport)
+        self.assertTrue(transport.nodelay)
+        transport.socket.room = 50
+        self.take(1)
+        self.assertFalse(transport.nodelay)
+        self.take(1)
+        transport.writable()
+        self.assertTrue(transport.nodelay)
+
     def test_memory_of_a_full_socket(self) -> None:
         """However much comes in while the socket is full, only the rest of one batch is held."""
         transport = TakingTransport(room=0)

@@ -82,6 +82,7 @@ class TakingTransport:
         self.protocol: Any = None
         self.producer: Any = None
         self.wants_writing = False
+        self.nodelay = False
         self.half_closed = False
         self.ended = False
 
@@ -133,7 +134,7 @@ class TakingTransport:
         pass
 
     def setTcpNoDelay(self, on: bool) -> None:
-        pass
+        self.nodelay = on
 
     def getPeer(self) -> IPv4Address:
         return PEER

@@ -24,7 +24,7 @@ class IUplinkOwner(Interface):
     """What a connection belongs to; called in the reactor thread."""
 
     keepalive_s = Attribute("Seconds of silence before the kernel probes an idle connection; 0 for never.")
-    nodelay = Attribute("Whether small packets are sent without waiting for earlier ones' acknowledgement.")
+    nodelay = Attribute("Whether small segments always go at once, those of a backlog included.")
 
     def connected(protocol: UplinkProtocol) -> None:
         """The connection is up; nothing has been given to it yet."""
@@ -92,6 +92,15 @@ class UplinkProtocol(Protocol):
         self._keep(pieces, taken)
         self.ask()
         return False
+
+    def hurry(self, on: bool) -> None:
+        """
+        Whether small segments go at once (``TCP_NODELAY``) or wait for the acknowledgement of earlier ones.
+
+        A peer that never answers acknowledges late: waiting for it adds 20 ms to a packet, and 40 at times.
+        """
+        if not self._owner.nodelay:
+            self.transport.setTcpNoDelay(on)  # type: ignore[union-attr]
 
     def ask(self) -> None:
         """Have `ready` called when the socket can take more."""

@@ -48,7 +48,7 @@ class UplinkSettings:
     :param replay_rate_octets: octets per second of a backlog; 0 for no limit.
     :param reconnect_s: longest pause between attempts to connect, seconds.
     :param keepalive_s: silence before an idle connection is probed, seconds; 0 for never.
-    :param nodelay: send small packets at once.
+    :param nodelay: send small segments at once, those of a backlog too.
     """
 
     resend_window_s: float = 2.0
@@ -274,6 +274,8 @@ class Uplink:
     def _leave_live(self) -> None:
         self._live = False
         self._reader.seek(self._at)
+        if self._protocol is not None:
+            self._protocol.hurry(False)
 
     def _wake(self, _: Any = None) -> None:
         self._woken = False
@@ -315,6 +317,8 @@ class Uplink:
             self._log.info("remote {name} has been sent everything that waited", name=self.name)
         if self._spool.readable == self._spool.end:
             self._live = not self._spool.holds_back
+            if self._live and self._protocol is not None:
+                self._protocol.hurry(True)
         if not self._live:
             self._woken = True
             self._spool.when_readable(self._reader.position).addCallback(self._wake)

@@ -39,6 +39,10 @@ _PORTS = range(20_000, 32_000)
 TRACEBACK = "Traceback (most recent call last)"
 
 _PR_SET_PDEATHSIG = 1
+
+#: The state of a connection, as ``/proc/net/tcp`` writes it.
+_ESTABLISHED = "01"
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 #: The directory that the ``hfp`` package is imported from: a checkout, or where it is installed.
@@ -57,6 +61,23 @@ def free_port() -> int:
                 continue
         return port
     raise OSError("no free port found")
+
+
+def octets_underway(port: int) -> int:
+    """
+    Of the connections to this port on this machine: octets written by one side and not yet read by the other.
+
+    Both ends are of this machine, so they are in the queues that ``/proc/net/tcp`` shows: not acknowledged at the
+    sending end, not read at the receiving end.
+    """
+    octets = 0
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        local, remote = (int(address.rpartition(":")[2], 16) for address in fields[1:3])
+        sending, receiving = (int(queue, 16) for queue in fields[4].split(":"))
+        if fields[3] == _ESTABLISHED:
+            octets += sending * (remote == port) + receiving * (local == port)
+    return octets
 
 
 def twistd() -> list[str]:
@@ -107,10 +128,12 @@ class Program:
         self.said = directory / f"{name}.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.should_run = False
+        self._begin = 0
 
     def start(self) -> None:
         """One more life."""
         assert self.process is None, f"{self.name} runs already"
+        self._begin = self.said.stat().st_size if self.said.exists() else 0
         with self.said.open("ab") as said:
             self.process = subprocess.Popen(
                 self.command,
@@ -164,10 +187,12 @@ class Program:
             self.signal(signal.SIGKILL)
             self.wait(10)
 
-    def log(self) -> str:
-        """All that it said."""
+    def log(self, *, all_lives: bool = True) -> str:
+        """All that it said, or what it said in its present (or last) life."""
         try:
-            return self.said.read_text(errors="replace")
+            with self.said.open("rb") as said:
+                said.seek(0 if all_lives else self._begin)
+                return said.read().decode(errors="replace")
         except FileNotFoundError:
             return ""
 
@@ -175,19 +200,9 @@ class Program:
 class _Peer(Program):
     """One of our own peers, which takes orders on its standard input."""
 
-    def start(self) -> None:
-        """One more life, with what it says apart from what earlier lives said."""
-        self._begin = self.said.stat().st_size if self.said.exists() else 0
-        super().start()
-
     def lines(self) -> list[str]:
-        """Whole lines of the present life."""
-        try:
-            with self.said.open("rb") as said:
-                said.seek(self._begin)
-                return said.read().decode(errors="replace").split("\n")[:-1]
-        except FileNotFoundError:
-            return []
+        """Whole lines of the present (or last) life."""
+        return self.log(all_lives=False).split("\n")[:-1]
 
     def order(self, order: str, within_s: float = 5) -> str:
         """
@@ -318,7 +333,7 @@ class Relay(Program):
 
     def accepting(self) -> bool:
         """Whether it takes connections."""
-        log = self.log()
+        log = self.log(all_lives=False)
         assert self.ended() is None, f"{self.name} ended with {self.ended()} at its start:\n{log[-3000:]}"
         assert TRACEBACK not in log, f"{self.name} has a traceback at its start:\n{log[-3000:]}"
         # The metrics are the last to listen.
@@ -336,15 +351,14 @@ class Relay(Program):
 
         :returns: how long it took, seconds.
         """
-        before = len(self.log())
         began = time.monotonic()
         self.signal(signal.SIGTERM)
         status = self.wait(within_s)
         took = time.monotonic() - began
-        log = self.log()
+        log = self.log(all_lives=False)
         # When all is done twistd sends itself the signal that it was told to stop with.
         assert status in (0, -signal.SIGTERM), f"{self.name} ended with {status}:\n{log[-3000:]}"
-        assert "Server Shut Down" in log[before:], f"{self.name} did not shut down:\n{log[-3000:]}"
+        assert "Server Shut Down" in log, f"{self.name} did not shut down:\n{log[-3000:]}"
         return took
 
     def scrape(self) -> str:

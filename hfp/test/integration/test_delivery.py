@@ -4,14 +4,19 @@ Nothing that hfp read is lost, whoever dies: the collector, or hfp itself, kille
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from hfp.test.integration.harness import RESEND_WINDOW_S, ProcessTestCase, duplicate_bound
-from hfp.test.integration.programs import Collector, Relay
+from hfp.test.integration.programs import Collector, Relay, octets_underway
 from hfp.test.peers.ledger import Event
 
 _RATE = 5000
+
+#: The largest read of a socket, octets.
+_ONE_READ = 262_144
 
 
 def _bound(mean_size: float, losses: int = 1) -> float:
@@ -109,6 +114,31 @@ class RelayDiesTests(ProcessTestCase):
         is all of its packets up to some number, and that number is not below what hfp had counted a moment before.
         """
         self._load_and_end(self.collector(), [Relay.kill, Relay.kill], duplicates=2)
+
+    def test_every_octet_that_was_read_arrives(self) -> None:
+        """
+        SIGKILL at a moment when it is known to the octet what hfp has read: all of that arrives.
+
+        SIGSTOP first; then what the sender gave, less what lies in the two kernels, is what hfp's program has read.
+        Only the one read whose octets are in hfp's hands and not yet in the spool can be lost with it.
+        """
+        collector = self.collector()
+        relay = self.relay(collector)
+        size = 600
+        for agent in range(1, 6):
+            sender = self.sender(relay, f"sender-{agent}", id=agent, mix=str(size), rate=4 * _RATE, seconds=60)
+            self.until_above(relay.received, 2 * _RATE + agent * 777, 15, "hfp is under load")
+            relay.signal(signal.SIGSTOP)
+            given = int(sender.order("pause"))
+            read = given * size - octets_underway(relay.port)
+            relay.kill()
+            sender.finish(5)
+            self.start(relay)
+            self.until_above(partial(collector.arrived, agent), (read - _ONE_READ) / size - 1, 10, "it arrives")
+            self.assertLessEqual(collector.arrived(agent), read // size)
+        arrived = {agent: state.highest + 1 for agent, state in collector.reading.senders.items()}
+        bound = duplicate_bound(rate=4 * _RATE, window_s=RESEND_WINDOW_S, mean_size=size, losses=5)
+        self.assert_delivered(collector, arrived, duplicates=bound)
 
     def test_relay_is_stopped_under_load(self) -> None:
         """
