@@ -14,10 +14,11 @@ The rooms, in the way of the data; each one's docstring says what it does not kn
     one connection to one collector, kept up, with confirmed delivery.
 ``hfp.service``
     the only module that joins those rooms.
-``hfp.options``, ``hfp.tap``
-    the command line, as one frozen ``Settings``, and what ``twistd`` starts.
-``hfp.metrics``, ``hfp.web``
-    the catalogue of metrics, and the page that Prometheus scrapes.
+``hfp.options``, ``hfp.settings``, ``hfp.tap``
+    the command line, as one frozen ``Settings``, and what ``twistd`` starts; ``hfp.addresses`` and ``hfp.quantities``
+    read its values, ``hfp.preflight`` looks whether the machine allows it.
+``hfp.status``, ``hfp.metrics``, ``hfp.web``
+    what each room says of itself, the catalogue of metrics (``hfp.series`` reads one), the page that Prometheus scrapes.
 ``hfp.errors``, ``hfp.logs``
     what goes wrong and how it is said.
 

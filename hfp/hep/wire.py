@@ -6,7 +6,7 @@ offset  size   field (all integers big-endian)
 ======  =====  ====================================================================================
 0       4      id: ``HEP3``, or ``EEP3``, the same protocol's other name in the specification
 4       2      total length of the packet in octets, these six included: 6..65535
-6       ...    chunks until the total length, each:
+6       rest   chunks until the total length, each:
 
                * 2 vendor id
                * 2 type id

@@ -31,7 +31,7 @@ offset  size   record
 24      8      packets appended to the spool before this record
 32      8      octets appended to the spool before this record
 40      8      when the newest packet in it was received, Unix time in ns
-48      ...    body: a batch, opaque
+48      rest   body: a batch, opaque
 ======  =====  ================================================================================
 
 An END record has no body and closes its segment: the log goes on in the next one, and what follows in the file is what
@@ -49,7 +49,7 @@ offset  size   slot, 512 octets, padded with zeros
 8       4      CRC of octets 12..23 and of the payload; seed 0 for the identity, `cursor_seed` for a cursor
 12      4      length of the payload
 16      8      generation: 1, 2, 3, ...
-24      ...    payload
+24      rest   payload
 
                * identity: 4 version, 4 life (how often the spool was opened before), 16 spool id,
                  8 when the spool was made, Unix time in ns

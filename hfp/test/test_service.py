@@ -92,7 +92,7 @@ class TakeTests(SynchronousTestCase):
         self.assertFalse(service._pool.paused)
 
     def test_blocked(self) -> None:
-        """With the policy `block` the batch is kept, the intake pauses, and both go on in order when there is room."""
+        """With the policy ``block`` the batch is kept, the intake pauses, and both go on in order when there is room."""
         service = self.make(1, FullPolicy.BLOCK)
         service.take([b"one"], 1)
         service.take([b"two"], 1)

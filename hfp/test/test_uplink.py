@@ -94,7 +94,7 @@ class SendingTests(UplinkTestCase):
         verifyObject(IHalfCloseableProtocol, transport.protocol)
 
     def test_live(self) -> None:
-        """A batch is in the socket before `offer` returns; the log is not read for it."""
+        """A batch is in the socket before ``offer`` returns; the log is not read for it."""
         transport = TakingTransport()
         uplink = self.start(transport)
         self.patch(uplink._reader, "read", lambda: self.fail("the log was read"))

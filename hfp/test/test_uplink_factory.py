@@ -134,7 +134,7 @@ class UplinkFactoryTests(SynchronousTestCase):
         self.assertEqual(endpoint.attempts, 2)
 
     def test_stop(self) -> None:
-        """After `stopTrying` no attempt follows, and one under way is given up."""
+        """After ``stopTrying`` no attempt follows, and one under way is given up."""
         endpoint = self.start(error.ConnectionRefusedError())
         self.factory.stopTrying()
         self.clock.advance(100)

@@ -1,5 +1,5 @@
 """
-A connector over an endpoint, so that a `ReconnectingClientFactory` can use names that are resolved again at every
+A connector over an endpoint, so that a ``ReconnectingClientFactory`` can use names that are resolved again at every
 attempt, IPv4 and IPv6 alike (``reactor.connectTCP`` resolves to IPv4 only).
 """
 

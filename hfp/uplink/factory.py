@@ -1,5 +1,5 @@
 """
-The `ReconnectingClientFactory` that keeps an uplink up: driven by timers, never by traffic.
+The ``ReconnectingClientFactory`` that keeps an uplink up: driven by timers, never by traffic.
 """
 
 from __future__ import annotations

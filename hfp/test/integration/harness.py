@@ -145,6 +145,20 @@ class ProcessTestCase(SynchronousTestCase):
         except AssertionError as problem:
             self.fail(f"{problem}: it is {figure()}, not {value}")
 
+    def when_steady(self, figure: Callable[[], int], for_s: float, within_s: float) -> int:
+        """Wait until this figure has not changed for so long; the figure."""
+        last, since = figure(), time.monotonic()
+
+        def steady() -> bool:
+            nonlocal last, since
+            now = figure()
+            if now != last:
+                last, since = now, time.monotonic()
+            return time.monotonic() - since >= for_s
+
+        self.until(steady, within_s, f"no change for {for_s} s")
+        return last
+
     def until_arrived(self, collector: Collector, sent: Mapping[int, int], within_s: float) -> float:
         """Wait until every packet of this account has arrived; how long that took, seconds."""
         total = sum(sent.values())

@@ -130,7 +130,7 @@ class RelayDiesTests(ProcessTestCase):
             self.until_above(relay.received, 2 * _RATE + agent * 777, 15, "hfp is under load")
             relay.signal(signal.SIGSTOP)
             given = int(sender.order("pause"))
-            read = given * size - octets_underway(relay.port)
+            read = given * size - self.when_steady(partial(octets_underway, relay.port), 0.3, 5)
             relay.kill()
             sender.finish(5)
             self.start(relay)
