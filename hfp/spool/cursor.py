@@ -104,16 +104,17 @@ class Cursor:
         if end <= first:
             return
         packets, octets = end[0] - first[0], end[1] - first[1]
-        confirmed = self.position.counters
-        kept = []
-        for lost_start, lost_end in self._lost:
-            low, high = max(first, lost_start), min(end, lost_end)
+        apart = []  # from the new loss, and from each other
+        together = (first, end)
+        for lost in self._lost:
+            low, high = max(first, lost[0]), min(end, lost[1])
             if low < high:
                 packets -= high[0] - low[0]
                 octets -= high[1] - low[1]
-            if lost_end > confirmed and not (first <= lost_start and lost_end <= end):
-                kept.append((lost_start, lost_end))
-        self._lost = [*kept, (first, end)]
+                together = (min(together[0], lost[0]), max(together[1], lost[1]))
+            elif lost[1] > self.position.counters:
+                apart.append(lost)
+        self._lost = [*apart, together]
         dropped = self._dropped[reason]
         dropped[0] += packets
         dropped[1] += octets

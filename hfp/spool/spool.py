@@ -162,6 +162,11 @@ class Spool:
     ) -> Spool:
         listing = files.listing(path)
         identity = recovery.open_identity(files, path, listing, int(clock.seconds() * 1e9))
+        try:
+            # What is found may have been made by a process that was killed before it was durable.
+            files.sync_directory(path)
+        except OSError as problem:
+            cls._log.warn("cannot sync the names in {path}: {problem}", path=path, problem=str(problem))
         store = Store(files, path, identity.spool_id, segment_octets, limit_octets)
         repeats = Repeats(cls._log, clock, every_s=SUMMARY_S)
         cursors = Cursors(files, store.path, identity.spool_id, clock, repeats)
@@ -171,7 +176,7 @@ class Spool:
         newest = max([segment.number for segment in found[-1:]] + [position.segment for position in known] + [0])
         tail = recovery.find_tail(store, found)
         # A cursor can be ahead of the log after a power cut: what it stands for was delivered, and is counted.
-        ends = [*known, tail.end if tail is not None else Position(newest, SEGMENT_OCTETS, 0, 0)]
+        ends = [*known, tail.end if tail is not None else Position(max(newest, 1), SEGMENT_OCTETS, 0, 0)]
         end = Position(*max(ends)[:2], max(it.packets for it in ends), max(it.octets for it in ends))
         oldest = recovery.start_of(found[0] if found else None, end)
         for cursor in kept:

@@ -1,85 +1,22 @@
 """
-Tests for `hfp.uplink.uplink` and `hfp.uplink.protocol`: a real spool on a simulated disk, a clock, and a socket that
-takes as much as it is told to.
+Tests for `hfp.uplink.uplink` and `hfp.uplink.protocol`: sending, confirming, losing.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPullProducer
-from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from hfp.logs import Logger, Repeats
 from hfp.status import Amount
-from hfp.test.spoolfakes import NOW_S, SimulatedFiles, body, clock, open_spool
-from hfp.test.uplinkfakes import ListedEndpoint, TakingTransport
-from hfp.uplink import Uplink, UplinkSettings, uplink as module
-from hfp.uplink.liveness import DEAD_S
+from hfp.test.spoolfakes import SimulatedFiles, Steps, open_spool
+from hfp.test.uplinkcase import OCTETS, UplinkTestCase
+from hfp.test.uplinkfakes import TakingTransport
+from hfp.uplink import Uplink, uplink as module
 from hfp.uplink.protocol import IUplinkOwner
-from hfp.uplink.uplink import LOOK_S, STALL_S
-
-OCTETS = 100
-
-
-class UplinkTestCase(SynchronousTestCase):
-    """A spool, and an uplink with a list of transports that its attempts to connect bring."""
-
-    resend_window_s = 2.0
-    replay_rate_octets = 0
-    sync_s = 0.2
-
-    def setUp(self) -> None:
-        self.clock = clock()
-        self.spool = open_spool(SimulatedFiles(), clock=self.clock, sync_s=self.sync_s)
-        self.next = 0
-        self.cursor = self.spool.cursor("tcp:192.0.2.9:9060")
-
-    def time_ns(self) -> int:
-        return int(self.clock.seconds() * 1e9)
-
-    def make(self, *results: Any) -> Uplink:
-        for result in results:
-            if isinstance(result, TakingTransport):
-                self.patch_info(result)
-        self.endpoint = ListedEndpoint(*results)
-        self.uplink = Uplink(
-            self.cursor,
-            self.spool,
-            self.endpoint,
-            UplinkSettings(resend_window_s=self.resend_window_s, replay_rate_octets=self.replay_rate_octets),
-            self.clock,
-            Repeats(Logger(), self.clock),
-        )
-        return self.uplink
-
-    def patch_info(self, transport: TakingTransport) -> None:
-        from hfp.uplink import protocol
-
-        self.patch(protocol, "tcp_info", lambda socket: socket.info())
-
-    def start(self, *results: Any) -> Uplink:
-        uplink = self.make(*results)
-        uplink.start()
-        return uplink
-
-    def take(self, count: int = 1) -> bytes:
-        """What the relay does with a batch of *count* packets; returns its octets."""
-        octets = b"".join(body(self.next + number, OCTETS) for number in range(count))
-        self.next += count
-        end = self.spool.append([octets[:30], octets[30:]], len(octets), count, self.time_ns())
-        self.uplink.offer([octets[:30], octets[30:]], len(octets), count, end)
-        return octets
-
-    def sent(self, first: int, behind: int) -> bytes:
-        """Packets *first* up to, but without, *behind*."""
-        return b"".join(body(number, OCTETS) for number in range(first, behind))
-
-    def pass_time(self, seconds: float) -> None:
-        self.clock.pump([LOOK_S / 2] * int(2 * seconds / LOOK_S + 2))
+from hfp.uplink.uplink import LOOK_S
 
 
 class SendingTests(UplinkTestCase):
@@ -194,8 +131,6 @@ class SyncedTests(UplinkTestCase):
 
     def test_only_what_is_durable(self) -> None:
         """Nothing is sent before it is on disk, and then it is."""
-        from hfp.test.spoolfakes import Steps
-
         steps = Steps()
         self.spool = open_spool(SimulatedFiles(), clock=self.clock, sync_s=0.0, in_thread=steps)
         steps.run()
@@ -358,182 +293,3 @@ class LosingTests(UplinkTestCase):
         self.take(1)
         self.pass_time(1)
         self.assertEqual(second.socket.taken, self.sent(2, 3))
-
-
-class DeadOrStalledTests(UplinkTestCase):
-    """Collectors that take nothing."""
-
-    def test_dead(self) -> None:
-        """A peer that answers nothing is left, and everything goes again on the next connection."""
-        first, second = TakingTransport(), TakingTransport()
-        first.socket.acknowledged = 0
-        self.start(first, second)
-        self.take(1)
-        self.pass_time(5)
-        first.socket.info_changes = {"retransmits": 3, "last_ack_ms": int(DEAD_S * 1000)}
-        self.pass_time(1)
-        self.assertTrue(first.ended)
-        self.pass_time(1)
-        self.assertEqual(second.socket.taken, self.sent(0, 1))
-        self.assertEqual(self.uplink.status().losses["dead"], 1)
-
-    def test_stalled(self) -> None:
-        """A peer with a closed window that answers is waited for, for ever, and named."""
-        transport = TakingTransport(room=150)
-        transport.socket.acknowledged = 100
-        transport.socket.info_changes = {"not_sent": 50, "window": 0, "last_ack_ms": 60_000}
-        uplink = self.start(transport)
-        self.take(2)
-        self.pass_time(STALL_S + 1)
-        self.assertTrue(uplink.status().stalled)
-        self.pass_time(100)
-        self.assertFalse(transport.ended)
-        transport.socket.info_changes = {}
-        transport.socket.acknowledged = None
-        transport.writable()
-        self.pass_time(1)
-        self.assertFalse(uplink.status().stalled)
-        self.assertEqual(transport.socket.taken, self.sent(0, 2))
-
-    def test_stalled_confirms_nothing(self) -> None:
-        """What a stalled collector's kernel took is resent when the collector is then killed."""
-        first, second = TakingTransport(), TakingTransport()
-        self.start(first, second)
-        first.socket.window = 0
-        self.take(3)
-        self.pass_time(100)
-        first.reset()
-        self.pass_time(1)
-        self.assertEqual(second.socket.taken, self.sent(0, 3))
-
-
-class ReplayRateTests(UplinkTestCase):
-    """``--replay-rate``."""
-
-    replay_rate_octets = 1000
-
-    def test_backlog_is_paced(self) -> None:
-        """A backlog goes at the rate; then the uplink is live again."""
-        self.start(Refused(), TakingTransport())
-        self.uplink._reader = self.cursor.reader(148)
-        transport = self.endpoint.results[0]
-        self.clock.advance(0)
-        for _ in range(30):
-            self.take(1)
-        [call] = [call for call in self.clock.getDelayedCalls() if "connect" in str(call)]
-        call.delay(10)
-        self.pass_time(9)
-        self.pass_time(2)
-        started = len(transport.socket.taken)
-        self.pass_time(1)
-        self.assertTrue(900 <= len(transport.socket.taken) - started <= 1300, len(transport.socket.taken) - started)
-        self.pass_time(3)
-        self.assertEqual(transport.socket.taken, self.sent(0, 30))
-        self.take(5)
-        self.assertEqual(transport.socket.taken, self.sent(0, 35))
-
-    def test_hiccup_is_not(self) -> None:
-        """What waited only for a moment is no backlog."""
-        transport = TakingTransport(room=50)
-        self.start(transport)
-        for _ in range(50):
-            self.take(1)
-        for _ in range(60):
-            transport.writable()
-        self.assertEqual(transport.socket.taken, self.sent(0, 50))
-
-
-class StoppingTests(UplinkTestCase):
-    """`Uplink.stop`."""
-
-    def stop(self, within_s: float = 8.0) -> Deferred[None]:
-        return Deferred.fromCoroutine(self.uplink.stop(within_s))
-
-    def test_consumed(self) -> None:
-        """A collector that closes after our half-close has read everything: nothing will be sent again."""
-        transport = TakingTransport()
-        self.start(transport)
-        self.take(2)
-        stopped = self.stop()
-        self.pass_time(0.3)
-        self.assertTrue(transport.half_closed)
-        self.assertNoResult(stopped)
-        transport.peer_closes()
-        self.successResultOf(stopped)
-        self.assertEqual(self.cursor.position, self.spool.end)
-        self.assertEqual(self.uplink.status().losses, dict.fromkeys(self.uplink.status().losses, 0))
-        self.pass_time(100)
-        self.assertEqual(self.endpoint.attempts, 1)
-
-    def test_rest_first(self) -> None:
-        """What the log still holds is sent before the half-close."""
-        transport = TakingTransport(room=150)
-        self.start(transport)
-        for _ in range(3):
-            self.take(1)
-        stopped = self.stop()
-        self.pass_time(0.3)
-        self.assertFalse(transport.half_closed)
-        transport.writable()
-        self.pass_time(0.3)
-        self.assertEqual(transport.socket.taken, self.sent(0, 3))
-        self.assertTrue(transport.half_closed)
-        transport.peer_closes()
-        self.successResultOf(stopped)
-
-    def test_peer_never_closes(self) -> None:
-        """A collector that does not close is left when the time is up; the resend window stays unconfirmed."""
-        transport = TakingTransport()
-        self.start(transport)
-        self.take(1)
-        stopped = self.stop(8.0)
-        self.pass_time(7.5)
-        self.assertNoResult(stopped)
-        self.pass_time(1.0)
-        self.successResultOf(stopped)
-        self.assertTrue(transport.ended)
-
-    def test_peer_takes_nothing(self) -> None:
-        """A collector whose socket is full in the middle of a record is left at the end of the time."""
-        transport = TakingTransport(room=150)
-        transport.socket.acknowledged = 0
-        self.start(transport)
-        self.take(2)
-        stopped = self.stop(8.0)
-        self.pass_time(8.5)
-        self.successResultOf(stopped)
-        self.assertFalse(transport.half_closed)
-        self.assertTrue(transport.ended)
-        self.assertEqual(self.cursor.position.packets, 0)
-
-    def test_reset_at_the_end(self) -> None:
-        """A reset in answer to the half-close means unread data: it stays in the log."""
-        transport = TakingTransport()
-        self.start(transport)
-        self.take(1)
-        stopped = self.stop()
-        self.pass_time(0.3)
-        transport.reset()
-        self.successResultOf(stopped)
-        self.assertEqual(self.cursor.position.packets, 0)
-
-    def test_not_connected(self) -> None:
-        """An uplink that is down stops at once, and connects no more."""
-        self.start(Refused())
-        self.successResultOf(self.stop())
-        self.pass_time(100)
-        self.assertEqual(self.endpoint.attempts, 1)
-
-    def test_while_connecting(self) -> None:
-        """An attempt under way is given up."""
-        self.start()
-        self.successResultOf(self.stop())
-        self.assertEqual(self.endpoint.cancelled, 1)
-
-
-class NowTests(SynchronousTestCase):
-    """The stand-ins."""
-
-    def test_clock(self) -> None:
-        """The clock starts at a Unix time, as the spool wants it."""
-        self.assertEqual(clock().seconds(), NOW_S)

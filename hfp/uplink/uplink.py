@@ -24,6 +24,7 @@ from hfp.uplink.connector import EndpointConnector
 from hfp.uplink.factory import UplinkFactory
 from hfp.uplink.liveness import DEAD_S, Life, judge
 from hfp.uplink.protocol import IUplinkOwner, UplinkProtocol
+from hfp.uplink.tally import Tally
 
 #: Seconds between two looks at what was acknowledged, while anything is unconfirmed.
 LOOK_S = 0.1
@@ -36,9 +37,6 @@ BACKLOG_AGE_S = 2.0
 
 #: Seconds of a closed window after which a collector is said to be stalled.
 STALL_S = 5.0
-
-#: Every cause that a loss is counted by.
-LOSS_CAUSES = ("closed", "reset", "dead", "other")
 
 
 @frozen(kw_only=True)
@@ -96,7 +94,7 @@ class Uplink:
         self._confirmation = Confirmation(cursor.position, settings.resend_window_s, clock.seconds())
         self._live = False
         self._at: Position = cursor.position  # the next to send
-        self._high: Position = cursor.position  # the furthest ever sent
+        self._tally = Tally(cursor.position)
         self._draining = False
         self._holding = False  # send nothing more
         self._woken = False  # a Deferred or a timer will call `_pump`
@@ -108,12 +106,6 @@ class Uplink:
         self._since = clock.seconds()
         self._settled: Deferred[None] | None = None
         self._ended: Deferred[None] | None = None
-        self._sent = [0, 0]
-        self._resent = [0, 0]
-        self._confirmed = [0, 0]
-        self._losses = dict.fromkeys(LOSS_CAUSES, 0)
-        self._drains = 0
-        self._failed_drains = 0
 
     # Starting, feeding, stopping
 
@@ -135,10 +127,7 @@ class Uplink:
         if not protocol.give(pieces, octets, packets):  # type: ignore[union-attr]
             self._leave_live()
         self._confirmation.sent(protocol.given, protocol.packets, end)  # type: ignore[union-attr]
-        sent = self._sent
-        sent[0] += packets
-        sent[1] += octets
-        self._high = end
+        self._tally.send_live(packets, octets, end)
         if self._look_timer is None:
             self._look_timer = self._clock.callLater(LOOK_S, self._look)
 
@@ -188,14 +177,14 @@ class Uplink:
         self._at = self._cursor.position
         self._confirmation = Confirmation(self._at, self._settings.resend_window_s, now)
         self._reader.seek(self._at)
-        waiting = self._spool.end.packets - self._high.packets
+        waiting = self._spool.end.packets - self._tally.high.packets
         self._draining = waiting > 0
         self._log.info(
             "remote {name} is connected ({peer}); {waiting} packets wait for it, {again} are sent again",
             name=self.name,
             peer=_address(protocol.transport.getPeer()),  # type: ignore[union-attr]
             waiting=waiting,
-            again=max(0, self._high.packets - self._at.packets),
+            again=max(0, self._tally.high.packets - self._at.packets),
         )
 
     def ready(self, protocol: UplinkProtocol) -> None:
@@ -220,17 +209,17 @@ class Uplink:
         self._stalled_since = None
         self._cursor.rewind()
         if not protocol.consumed:
-            self._losses[cause] += 1
+            self._tally.losses[cause] += 1
             if self._draining:
-                self._failed_drains += 1
+                self._tally.failed_drains += 1
             self._log.warn(
                 "remote {name} is gone ({cause}: {reason}); {again} packets that may not have been read will be sent "
                 "again, {waiting} wait",
                 name=self.name,
                 cause=cause,
                 reason=reason.getErrorMessage(),
-                again=max(0, self._high.packets - self._cursor.position.packets),
-                waiting=max(0, self._spool.end.packets - self._high.packets),
+                again=max(0, self._tally.high.packets - self._cursor.position.packets),
+                waiting=max(0, self._spool.end.packets - self._tally.high.packets),
             )
         if self._ended is not None and not self._ended.called:
             self._ended.callback(None)
@@ -252,6 +241,7 @@ class Uplink:
 
     def status(self) -> UplinkStatus:
         """The uplink's state and counters now."""
+        tally = self._tally
         end = self._spool.end
         at = self._at if self._protocol is not None else self._cursor.position
         return UplinkStatus(
@@ -259,13 +249,13 @@ class Uplink:
             up=self._protocol is not None,
             stalled=self._stall_told,
             connects=dict(self._factory.connects),
-            losses=dict(self._losses),
-            sent=Amount(packets=self._sent[0], octets=self._sent[1]),
-            resent=Amount(packets=self._resent[0], octets=self._resent[1]),
-            confirmed=Amount(packets=self._confirmed[0], octets=self._confirmed[1]),
+            losses=dict(tally.losses),
+            sent=tally.sent,
+            resent=tally.resent,
+            confirmed=tally.confirmed,
             lagging=Amount(packets=max(0, end.packets - at.packets), octets=max(0, end.octets - at.octets)),
-            drains=self._drains,
-            failed_drains=self._failed_drains,
+            drains=tally.drains,
+            failed_drains=tally.failed_drains,
             since_s=self._clock.seconds() - self._since,
         )
 
@@ -299,7 +289,7 @@ class Uplink:
             self._at = chunk.end
             taken = protocol.give(chunk.pieces, chunk.octets, chunk.packets)
             self._confirmation.sent(protocol.given, protocol.packets, chunk.end)
-            self._count(chunk.packets, chunk.octets, chunk.end)
+            self._tally.send(chunk.packets, chunk.octets, chunk.end)
             if self._look_timer is None:
                 self._look_timer = self._clock.callLater(LOOK_S, self._look)
             if self._settings.replay_rate_octets and now - chunk.oldest_ns / 1e9 > BACKLOG_AGE_S:
@@ -313,7 +303,7 @@ class Uplink:
         self._at = self._reader.position
         if self._draining:
             self._draining = False
-            self._drains += 1
+            self._tally.drains += 1
             self._log.info("remote {name} has been sent everything that waited", name=self.name)
         if self._spool.readable == self._spool.end:
             self._live = not self._spool.holds_back
@@ -323,16 +313,6 @@ class Uplink:
             self._woken = True
             self._spool.when_readable(self._reader.position).addCallback(self._wake)
         self._settle()
-
-    def _count(self, packets: int, octets: int, end: Position) -> None:
-        new = min(packets, max(0, end.packets - self._high.packets))
-        new_octets = min(octets, max(0, end.octets - self._high.octets))
-        self._sent[0] += new
-        self._sent[1] += new_octets
-        self._resent[0] += packets - new
-        self._resent[1] += octets - new_octets
-        if end > self._high:
-            self._high = end
 
     # Confirming
 
@@ -389,9 +369,7 @@ class Uplink:
         confirmation = self._confirmation
         self._cursor.acknowledge(confirmation.acknowledged)
         self._cursor.confirm(confirmation.confirmed)
-        packets, octets = confirmation.take_confirmed()
-        self._confirmed[0] += packets
-        self._confirmed[1] += octets
+        self._tally.confirm(*confirmation.take_confirmed())
 
     def _settle(self) -> None:
         """Tell `stop` when there is nothing left to hand over."""
