@@ -140,9 +140,10 @@ class Child:
         """:raises BenchError: when the process has ended; with the last line that it wrote."""
         status = self._process.poll()
         if status is not None:
-            raise BenchError(f"{self.name} ended with status {status}: {self._last_line()}")
+            raise BenchError(f"{self.name} ended with status {status}: {self.last_line()}")
 
-    def _last_line(self) -> str:
+    def last_line(self) -> str:
+        """The last line that it wrote to its *output* file."""
         if self._output is None:
             return "no output"
         lines = self._output.read_text(errors="replace").strip().splitlines()

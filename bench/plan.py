@@ -42,8 +42,8 @@ FULL = Plan()
 
 QUICK = Plan(
     runs=2,
-    single_packets=150_000,
-    twenty_packets=400_000,
+    single_packets=100_000,
+    twenty_packets=300_000,
     latency_s=1.0,
     steady_s=1.0,
     backlog_bytes=250_000_000,

@@ -91,7 +91,8 @@ class Rig:
         arrivals = self.collector.report()
         faults = arrivals.faults(packets)
         if completed_ns is None:
-            raise BenchError(f"of {packets} packets: " + ", ".join(faults))
+            last_line = self.relay.last_line() if self.relay else "none"
+            raise BenchError(f"of {packets} packets: {', '.join(faults)}; the relay's last log line: {last_line}")
         if faults:
             self.session.fault(f"{self.name}: of {packets} packets: " + ", ".join(faults))
         return Passage(

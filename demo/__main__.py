@@ -145,10 +145,7 @@ class Demonstration:
             spooled = f"{int(metrics.sum('hfp_remote_lagging_packets')):6}"
         arrived = self._collector.arrived()
         duplicates = self._collector.reading.duplicates()
-        return (
-            f"sent {self._sent():6}   collector has {arrived:6}   spooled {spooled:>11}   "
-            f"duplicates {duplicates:5}"
-        )
+        return f"sent {self._sent():6}   collector has {arrived:6}   spooled {spooled:>11}   duplicates {duplicates:5}"
 
     def _account(self, sent: int) -> bool:
         """The verdict: what was sent against what arrived."""

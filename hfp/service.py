@@ -100,6 +100,20 @@ class RelayService(Service):
         if self._held is None:
             self._pool.resume()
 
+    def _append_held(self) -> None:
+        """hfp stops: what a full spool has kept waiting goes into it, one batch beyond its limit."""
+        held, self._held = self._held, None
+        if held is None:
+            return
+        pieces, packets = held
+        try:
+            self._spool.append_last(pieces, sum(map(len, pieces)), packets, self._last_packet_ns)
+        except SpoolFull:
+            self._log.critical(
+                "{packets} packets are lost: hfp was told to stop, and the disk does not take what it has read",
+                packets=packets,
+            )
+
     # What it says of itself
 
     def status(self) -> RelayStatus:
@@ -135,8 +149,15 @@ class RelayService(Service):
     def startService(self) -> None:
         """Open the spool, connect to the remotes."""
         super().startService()
-        settings = self._settings
         self._threads.start()
+        try:
+            self._start()
+        except BaseException:
+            self._threads.stop()  # they would keep the process from ending
+            raise
+
+    def _start(self) -> None:
+        settings = self._settings
         try:
             self._spool = Spool.open(
                 settings.spool,
@@ -207,8 +228,6 @@ class RelayService(Service):
         stderr = sys.__stderr__
         if stderr is not None:
             print(f"hfp: {line}", file=stderr)
-        if self._threads.started:
-            self._threads.stop()
         raise SystemExit(1)
 
     # Stop
@@ -224,11 +243,7 @@ class RelayService(Service):
         self._pool.stop()
         self._senders.close_all()
         await defer.gatherResults([defer.Deferred.fromCoroutine(uplink.stop(STOP_S)) for uplink in self._uplinks])
-        self._retry()
-        if self._held is not None:
-            self._log.critical(
-                "{packets} packets are lost: the spool is full and hfp was told to stop", packets=self._held[1]
-            )
+        self._append_held()
         status = self.status()
         await self._spool.close()
         self._threads.stop()

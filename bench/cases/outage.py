@@ -95,7 +95,8 @@ def drain(session: Session, hfp: Child, collector_port: int, backlog: Backlog) -
         hfp.check_running()
     faults = arrivals.faults(backlog.packets)
     if completed_ns is None:
-        raise BenchError(f"of a backlog of {backlog.packets} packets: " + ", ".join(faults))
+        what = f"of a backlog of {backlog.packets} packets: {', '.join(faults)}"
+        raise BenchError(f"{what}; the relay's last log line: {hfp.last_line()}")
     if faults:
         session.fault(f"of a backlog of {backlog.packets} packets: " + ", ".join(faults))
     return Drained(

@@ -61,7 +61,7 @@ class Cursors:
         self._kept_in: dict[Cursor, str] = {}  # the names of their files
         self._slots: dict[Cursor, SlotFile] = {}  # those that could be made
         self._stopped = False
-        self._stale: set[Cursor] = set()  # those whose files lag behind
+        self._stale: dict[Cursor, None] = {}  # those whose files lag behind, in order
         self.threshold: tuple[int, int] = (0, 0)
         self.on_threshold: Callable[[], None] = _nothing
         self.on_rewound: Callable[[], None] = _nothing
@@ -121,7 +121,7 @@ class Cursors:
     def remove(self, cursor: Cursor) -> None:
         """Forget *cursor*, and remove its file."""
         del self._cursors[cursor.name]
-        self._stale.discard(cursor)
+        self._stale.pop(cursor, None)
         slots = self._slots.pop(cursor, None)
         if slots is not None:
             slots.close()
@@ -153,7 +153,7 @@ class Cursors:
     # The files
 
     def _note_stale(self, cursor: Cursor) -> None:
-        self._stale.add(cursor)
+        self._stale[cursor] = None
         if self._timer is None and not self._stopped:
             self._timer = self._clock.callLater(PERSIST_S, self._on_timer)
 
@@ -162,7 +162,7 @@ class Cursors:
         self._catch_up()
 
     def _catch_up(self) -> None:
-        stale, self._stale = self._stale, set()
+        stale, self._stale = self._stale, {}
         for cursor in stale:
             self._persist(cursor)
 

@@ -75,6 +75,7 @@ class Log:
         self._room = 0  # offset up to which the active segment may be filled with records
         self._timer: IDelayedCall | None = None
         self._refusing = False  # nothing has changed since an append was refused
+        self._last = False  # the limit does not count
         self._limited = False  # the last attempt to begin a segment met the operator's limit
         self._writable: list[Deferred[None]] = []
         self.end = end
@@ -108,6 +109,15 @@ class Log:
                         return end
                     problem = OSError(ENOSPC, os.strerror(ENOSPC))
         return self._append_elsewhere(pieces, octets, packets, received_ns, problem)
+
+    def append_last(self, pieces: Sequence[Buffer], octets: int, packets: int, received_ns: int) -> Position:
+        """See `Spool.append_last`."""
+        self._refusing = False
+        self._last = True
+        try:
+            return self.append(pieces, octets, packets, received_ns)
+        finally:
+            self._last = False
 
     def _append_elsewhere(
         self, pieces: Sequence[Buffer], octets: int, packets: int, received_ns: int, problem: OSError | None
@@ -184,7 +194,7 @@ class Log:
         :returns: None if there is no room for it, or if the disk refuses.
         """
         try:
-            room = self._eviction.make_room()
+            room = Room.ENOUGH if self._last else self._eviction.make_room()
             if room is Room.ENOUGH:
                 return self._store.begin(self._next_start(), self._now_ns())
             # The limit is the operator's will; a disk that others have filled is a fault, and memory may help out.

@@ -58,6 +58,7 @@ class Reader:
         self._walker = Walker(buffer_octets)
         self._segment: Segment | None = None  # where `position` is; its file is held open
         self._suspects: list[Segment] = []  # damaged; whether anything is missing shows later
+        self._refused: Position | None = None  # where the disk refused to read
         self.position = cursor.position
 
     def seek(self, position: Position) -> None:
@@ -99,6 +100,9 @@ class Reader:
                 assert file is not None
                 found = self._walker.step(file, segment.seed, readable.offset if last else segment.stop(file))
             except OSError:
+                if self._refused != self.position:
+                    self._refused = self.position  # once more: it may have been a passing fault
+                    continue
                 self._walker.damaged = True  # not to be read is as bad as not to be valid
                 found = None
             if self._walker.damaged and segment not in self._suspects:
@@ -140,18 +144,25 @@ class Reader:
                 assert segment.finish is not None
                 at = self.position = segment.finish
             else:
-                try:
-                    segment.hold(self)
-                except OSError:
-                    pass  # its records show as missing when the next one is read
-                else:
+                if self._hold(segment):
                     self._segment = segment
                     # A segment's first record is believed whatever it says: a record whose write failed may have
                     # reached the disk nevertheless, and then its successor in the next segment has the same counters.
                     self._walker.begin(at.offset, at.packets if at.offset > SEGMENT_OCTETS else 0)
                     return segment
+                # Its records show as missing when the next one is read.
             segment = self._segments.after(segment.number)
         return None
+
+    def _hold(self, segment: Segment) -> bool:
+        """:returns: False if the file cannot be opened, not even at the second attempt."""
+        for _ in range(2):
+            try:
+                segment.hold(self)
+            except OSError:
+                continue
+            return True
+        return False
 
     def _leave(self) -> None:
         segment, self._segment = self._segment, None

@@ -7,7 +7,7 @@ Joins the parts of this room; the parts themselves know each other as little as 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -91,7 +91,7 @@ class Spool:
             segments, log, store, cursors, clock, in_thread, repeats, sync_s, durable, self._durables, self._on_moved
         )
         self._append = log.append
-        log.on_mode = self._on_mode
+        log.on_mode = self._on_log_mode
         cursors.on_threshold = log.on_passed
         cursors.on_rewound = self._sync.wake
         cursors.reader_maker = self._make_reader
@@ -208,7 +208,7 @@ class Spool:
 
     # Appending
 
-    def append(self, pieces: list[Buffer], octets: int, packets: int, received_ns: int) -> Position:
+    def append(self, pieces: Sequence[Buffer], octets: int, packets: int, received_ns: int) -> Position:
         """
         Hot, once per batch.  Append a batch to the log.
 
@@ -231,6 +231,15 @@ class Spool:
             self._sync.wake()
         return end
 
+    def append_last(self, pieces: list[Buffer], octets: int, packets: int, received_ns: int) -> Position:
+        """
+        Append the batch that was held while the spool was full, whatever the limit: hfp stops, and nothing follows it.
+
+        :raises SpoolFull: the disk and the memory refuse it too.
+        """
+        self.end = self._spool_log.append_last(pieces, octets, packets, received_ns)
+        return self.end
+
     def when_writable(self) -> Deferred[None]:
         """After `SpoolFull`: fires when an append is worth another try.  It may be cancelled."""
         return self._spool_log.when_writable()
@@ -248,8 +257,14 @@ class Spool:
         """Fires when there is something to read behind *position*.  It may be cancelled."""
         return self._readers.wait(position, self.readable)
 
+    def _on_log_mode(self) -> None:
+        """Records go to memory now, or no more; this may be called from within an append."""
+        self._on_mode()
+        if not self._spool_log.in_memory:
+            self._sync.begin_soon()
+
     def _on_mode(self) -> None:
-        """Records go to memory now, or no more; or the disk makes nothing durable now, or does again."""
+        """The disk may have begun to take data, or ceased to."""
         self.holds_back = self._wants_durable and not (self._sync.stuck or self._spool_log.in_memory)
 
     def _on_moved(self) -> None:

@@ -322,9 +322,16 @@ class Sync:
             problem=str(problem),
         )
 
-    def _arm_retry(self) -> None:
+    def begin_soon(self) -> None:
+        """The disk takes data again: start a run, but not from within an append."""
+        if self._retry_timer is not None:
+            self._retry_timer.cancel()
+            self._retry_timer = None
+        self._arm_retry(0.0)
+
+    def _arm_retry(self, delay_s: float = RETRY_S) -> None:
         if self._retry_timer is None and not self._closing:
-            self._retry_timer = self._clock.callLater(RETRY_S, self._retry)
+            self._retry_timer = self._clock.callLater(delay_s, self._retry)
 
     def _retry(self) -> None:
         self._retry_timer = None

@@ -83,7 +83,8 @@ class Fault:
     """
     :param after: calls that still go well.
     :param times: calls that fail then.
-    :param part: of a write, what is written nevertheless: this share of the octets.
+    :param part: of a write, what is written nevertheless: this share of the octets; if it is all of them the call
+        fails all the same.
     """
 
     error: int
@@ -99,6 +100,7 @@ class SimulatedFiles:
 
     :param octets: how much it holds.
 
+    :ivar figures: what `space` says, if not the truth.
     :ivar names: as everybody sees them.
     :ivar faults: by method, what goes wrong next.
     :ivar calls: by method, calls so far.
@@ -110,6 +112,7 @@ class SimulatedFiles:
 
     def __init__(self, octets: int = 1 << 40) -> None:
         self.octets = octets
+        self.figures: tuple[int, int] | None = None
         self.names: dict[str, Inode] = {}
         self.faults: dict[str, Fault] = {}
         self.calls: Counter[str] = Counter()
@@ -140,6 +143,10 @@ class SimulatedFiles:
         self.kill()
         for inode in {id(inode): inode for inode in self.names.values()}.values():
             inode.crash(random)
+
+    def lose_names(self) -> None:
+        """At the next power cut every name is as it was when the directory was last synced."""
+        self._undurable.clear()
 
     def _rename_durably(self, old: str | None, new: str | None, inode: Inode) -> None:
         if old is not None and self._durable.get(old) is inode:
@@ -230,7 +237,7 @@ class SimulatedFiles:
 
     def space(self, path: str) -> tuple[int, int]:
         self.called("space", changes=False)
-        return self.octets, max(0, self.octets - self.used())
+        return self.figures or (self.octets, max(0, self.octets - self.used()))
 
     def _inode(self, path: str) -> Inode:
         if path not in self.names:
@@ -276,6 +283,9 @@ class SimulatedFile:
         part = self._files.called("write")
         if part is not None:
             octets = octets[: int(part * len(octets))]
+            if part == 1:
+                self.inode.write(offset, octets)
+                raise OSError(EIO, os.strerror(EIO))
         growth = offset + len(octets) - len(self.inode.cache)
         if growth > 0:
             missing = growth - (self._files.octets - self._files.used())

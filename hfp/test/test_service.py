@@ -32,6 +32,12 @@ class FillingSpool:
             raise SpoolFull
         self.room -= 1
         assert octets == sum(map(len, pieces))
+        return self._take(pieces, octets, packets)
+
+    def append_last(self, pieces: list[Any], octets: int, packets: int, received_ns: int) -> Position:
+        return self._take(pieces, octets, packets)
+
+    def _take(self, pieces: list[Any], octets: int, packets: int) -> Position:
         self.taken.append(b"".join(pieces))
         end = self.end
         self.end = Position(1, end.offset + octets, end.packets + packets, end.octets + octets)
@@ -112,3 +118,11 @@ class TakeTests(SynchronousTestCase):
         self.assertTrue(service._pool.paused)
         self.spool.drain(1)
         self.assertEqual((self.spool.taken, service._pool.paused), ([b"one"], False))
+
+    def test_blocked_and_stopped(self) -> None:
+        """What is held when hfp stops goes into the log, beyond its limit."""
+        service = self.make(0, FullPolicy.BLOCK)
+        service.take([b"one"], 1)
+        service._append_held()
+        service._append_held()
+        self.assertEqual(self.spool.taken, [b"one"])

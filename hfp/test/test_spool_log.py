@@ -7,13 +7,14 @@ from __future__ import annotations
 from errno import EIO, ENOSPC
 from typing import Any
 
+from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from hfp.errors import SpoolFull
 from hfp.spool import Cursor, FullPolicy, Position, log as log_module
 from hfp.spool.log import RETRY_S
 from hfp.status import Amount
-from hfp.test.spoolfakes import DIRECTORY, SimulatedFiles, Steps, append, body, clock, open_spool, read_all
+from hfp.test.spoolfakes import DIRECTORY, SimulatedFiles, Steps, append, clock, open_spool, read_all
 
 #: Batches of 100 octets that fit into a segment of 2048.
 IN_SEGMENT = 13
@@ -120,8 +121,8 @@ class RecyclingTests(LogTestCase):
         for number in range(40 * IN_SEGMENT):
             append(self.spool, number)
             self.confirm_all()
-        self.assertLessEqual(self.segments(), 2)
-        self.assertEqual(self.files.calls["create"], 2 + 2)  # and the identity and the cursor
+        self.assertEqual(self.segments(), 1)
+        self.assertEqual(self.files.calls["create"], 1 + 2)  # and the identity and the cursor
         self.assertEqual(self.spool.status().syncs, 0)
         self.assertEqual(self.spool.status().disk_octets, 2048 * self.segments())
 
@@ -176,7 +177,7 @@ class DropOldestTests(LimitTestCase):
     """The default policy."""
 
     def test_drop(self) -> None:
-        """At the limit the oldest segment goes, its packets are counted on whoever had not got them, the rest is there."""
+        """At the limit the oldest segment goes, counted on whoever had not got it; the rest is there."""
         quick = self.spool.cursor("tcp:b:9060")
         number = self.fill()
         quick.acknowledge(Position(1, 64 + 5 * 148, 5, 500))
@@ -329,7 +330,8 @@ class BlockTests(LimitTestCase):
         told.addErrback(lambda _: None)
         told.cancel()
         self.clock.advance(RETRY_S)
-        self.assertEqual([call for call in self.clock.getDelayedCalls() if call.func.__name__ == "_retry"], [])
+        calls: list[Any] = self.clock.getDelayedCalls()
+        self.assertEqual([call for call in calls if call.func.__name__ == "_retry"], [])
 
 
 class KeptCursorsYieldTests(LimitTestCase):
@@ -338,8 +340,8 @@ class KeptCursorsYieldTests(LimitTestCase):
     def test_yield(self) -> None:
         """They lose their oldest segments, one for each that is needed; configured ones lose nothing."""
         for policy in FullPolicy:
-            self.settings["full"] = policy
-            super().setUp()
+            self.policy = policy
+            self.setUp()
             number = self.fill()
             self.clock.advance(10)
             self.files.kill()
@@ -353,8 +355,8 @@ class KeptCursorsYieldTests(LimitTestCase):
 
     def test_not_for_nothing(self) -> None:
         """They keep what they have if a configured one holds the oldest segment anyhow."""
-        self.settings["full"] = FullPolicy.DROP_NEWEST
-        super().setUp()
+        self.policy = FullPolicy.DROP_NEWEST
+        self.setUp()
         self.spool.cursor("tcp:b:9060")
         self.fill()
         self.files.kill()
@@ -379,11 +381,11 @@ class ReserveTests(LogTestCase):
         self.scarce(FullPolicy.DROP_OLDEST)
         used = self.files.used()
         append(self.spool, 100)
-        self.assertLessEqual(self.files.used(), used)
+        self.assertLess(self.files.used(), used + 100)  # an END record
         self.assertEqual(read_all(self.cursor.reader()), [*range(13, 39), 100])
 
     def test_feed_on(self) -> None:
-        """A remote that keeps up goes on being fed, from memory, whatever the policy, and from disk when there is room."""
+        """A remote that keeps up is fed from memory, whatever the policy, and from disk when there is room."""
         for policy in (FullPolicy.DROP_NEWEST, FullPolicy.BLOCK):
             self.scarce(policy)
             reader = self.cursor.reader()
@@ -421,7 +423,7 @@ class RefusingDiskTests(LogTestCase):
         for fault in ({"error": EIO}, {"error": ENOSPC}, {"part": 0.4}):
             self.setUp()
             append(self.spool, 1, 2)
-            self.files.fail("write", **fault)  # type: ignore[arg-type]
+            self.files.fail("write", **fault)
             append(self.spool, 3, 4)
             self.assertEqual(self.spool.status().write_errors, 1)
             self.assertEqual(self.spool.end, Position(2, 64 + 2 * 148, 4, 400))
@@ -577,40 +579,16 @@ class RefusingDiskTests(LogTestCase):
         self.assertEqual(self.spool.status().memory_segments, 1)
         self.assertEqual(read_all(self.cursor.reader()), [1])
 
-    def test_stale_copy_of_a_failed_write(self) -> None:
-        """A record whose write was said to have failed, and reached the disk nevertheless, costs nobody a record."""
-        append(self.spool, 1)
-        path = f"{DIRECTORY}/seg-{1:016x}"
-        append(self.spool, 2)
-        reached = bytes(self.files.names[path].cache)
-        self.reopen()
-        append(self.spool, 3)
-        # As if 2 had been refused, the END record had been refused as well, and 3 had taken 2's place in the counters.
-        files, self.files = self.files, SimulatedFiles()
-        del files
-        self.setUp()
-        append(self.spool, 1)
-        self.files.fail("write", times=2)
-        self.spool.append([body(3)], 100, 1, 1)
-        self.files.kill()
-        cache = self.files.names[path].cache
-        identity = self.files.names[f"{DIRECTORY}/identity"].cache
-        self.assertNotEqual(identity, b"")
-        del reached, cache
-        self.reopen()
-        self.assertEqual(read_all(self.cursor.reader()), [1, 3])
-
 
 class LogLineTests(LogTestCase):
     """What the operator reads."""
 
     def test_no_flood(self) -> None:
         """Dropping is told at once, and then at most every ten seconds."""
-        from twisted.logger import globalLogPublisher
-
         events: list[Any] = []
-        globalLogPublisher.addObserver(events.append)
-        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        observer: Any = events.append
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
         self.settings = {"limit_octets": 20480}
         self.setUp()
         append(self.spool, *range(30 * IN_SEGMENT))

@@ -331,6 +331,99 @@ class SyncingSpoolMachine(SpoolMachine):
     sync_s = 0.0
 
 
+class DroppingSpoolMachine(RuleBasedStateMachine):
+    """
+    At its limit a spool loses the oldest records of remotes that lag, and nothing else; each one that is lost is counted,
+    once; the limit holds.
+    """
+
+    limit_octets = 8 * SEGMENT_OCTETS
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.files = SimulatedFiles()
+        self.records: list[Record] = []
+        self.names = ["tcp:a:1", "tcp:b:2"]
+        self.start()
+
+    def start(self) -> None:
+        self.clock = clock()
+        self.spool = open_spool(
+            self.files, clock=self.clock, segment_octets=SEGMENT_OCTETS, limit_octets=self.limit_octets
+        )
+        self.cursors = {name: self.spool.cursor(name) for name in self.names}
+        self.readers = {name: cursor.reader(700) for name, cursor in self.cursors.items()}
+        self.expected = {name: cursor.position.packets for name, cursor in self.cursors.items()}  # packets
+        self.check()
+
+    def check(self) -> None:
+        for name, cursor in self.cursors.items():
+            found = []
+            reader = cursor.reader(3000)
+            while (chunk := reader.read()) is not None:
+                found += numbers(chunk.pieces)
+            at = cursor.position.packets
+            assert found == [record.number for record in self.records if record.start.packets >= at]
+            dropped = cursor.dropped()
+            assert dropped["spool-full"].packets == at - self.expected[name]
+            assert dropped["corrupt"].packets == dropped["forgotten-memory"].packets == 0
+        assert self.spool.status().disk_octets <= self.limit_octets
+        assert self.files.used() <= self.limit_octets + 3 * 4608
+        assert self.spool.status().corrupt_records == 0
+
+    @rule(count=st.integers(1, 30), octets=st.integers(9, 700), packets=st.integers(1, 5))
+    def append(self, count: int, octets: int, packets: int) -> None:
+        for _ in range(count):
+            before = self.spool.end
+            number = len(self.records)
+            end = self.spool.append([body(number, octets)], octets, packets, 1)
+            self.records.append(Record(number, before, end))
+        self.check()
+
+    @rule(name=st.sampled_from(["tcp:a:1", "tcp:b:2"]), chunks=st.integers(1, 20))
+    def deliver(self, name: str, chunks: int) -> None:
+        cursor, reader = self.cursors[name], self.readers[name]
+        for _ in range(chunks):
+            chunk = reader.read()
+            if chunk is None:
+                break
+            before = cursor.position
+            cursor.confirm(chunk.end)
+            self.expected[name] += cursor.position.packets - before.packets
+
+    @rule(seconds=st.sampled_from([0.2, 1.0]))
+    def wait(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @rule()
+    def kill(self) -> None:
+        self.clock.advance(1.0)  # the cursors' files catch up
+        self.files.kill()
+        self.start()
+
+    @rule()
+    def stop(self) -> None:
+        closing = Deferred.fromCoroutine(self.spool.close())
+        assert closing.called
+        assert not self.files.opened
+        self.start()
+
+    @rule()
+    def forget(self) -> None:
+        """One remote is not configured for a while, and yields; then it comes back."""
+        self.clock.advance(1.0)
+        self.files.kill()
+        spool = open_spool(self.files, segment_octets=SEGMENT_OCTETS, limit_octets=self.limit_octets)
+        spool.cursor(self.names[0])
+        for _ in range(20):
+            before = spool.end
+            number = len(self.records)
+            self.records.append(Record(number, before, spool.append([body(number, 300)], 300, 1, 1)))
+        closing = Deferred.fromCoroutine(spool.close())
+        assert closing.called
+        self.start()
+
+
 SETTINGS = settings(
     deadline=None,
     stateful_step_count=40,
@@ -351,3 +444,7 @@ class SpoolMachineTests(SynchronousTestCase):
         """With a sync interval of 0."""
         run_state_machine_as_test(SyncingSpoolMachine, settings=SETTINGS)
         self.flushLoggedErrors(Crashed)
+
+    def test_limit(self) -> None:
+        """At a limit."""
+        run_state_machine_as_test(DroppingSpoolMachine, settings=SETTINGS)

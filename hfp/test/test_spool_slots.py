@@ -79,7 +79,7 @@ class SlotFileTests(SynchronousTestCase):
         """A write that failed changes nothing, and the next one is all right."""
         for fault in ({"error": EIO}, {"part": 0.03}):
             self.slots.write(b"good")
-            self.files.fail("write", **fault)  # type: ignore[arg-type]
+            self.files.fail("write", **fault)
             self.assertRaises(OSError, self.slots.write, b"bad")
             self.assertEqual(self.found(), b"good")
             self.slots.write(b"better")

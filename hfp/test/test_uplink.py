@@ -96,7 +96,7 @@ class SendingTests(UplinkTestCase):
         self.patch(module, "TURN_OCTETS", 250)
         self.start(Refused(), TakingTransport())
         transport = self.endpoint.results[0]
-        self.uplink._reader = self.cursor.reader(300)
+        self.uplink._readers = (self.cursor.reader(300), self.cursor.reader(300))
         for _ in range(10):
             self.take(1)
         self.pass_time(1)
@@ -145,6 +145,17 @@ class SyncedTests(UplinkTestCase):
         self.take(1)
         steps.run()
         self.assertEqual(transport.socket.taken, self.sent(0, 3))
+
+
+    def test_resent_without_anything_new(self) -> None:
+        """After a loss what was not confirmed goes again at once, although nothing new came in."""
+        first, second = TakingTransport(), TakingTransport()
+        self.start(first, second)
+        self.take(2)
+        first.writable()
+        first.reset()
+        self.pass_time(1)
+        self.assertEqual(second.socket.taken, self.sent(0, 2))
 
 
 class ConfirmingTests(UplinkTestCase):
@@ -281,6 +292,34 @@ class LosingTests(UplinkTestCase):
         self.pass_time(1)
         transport.reset()
         self.assertEqual((self.uplink.status().drains, self.uplink.status().failed_drains), (0, 1))
+
+    def test_flapping_makes_progress(self) -> None:
+        """A collector whose connections are all shorter than the resend window gets everything all the same."""
+        transports = [TakingTransport() for _ in range(12)]
+        self.start(*transports)
+        for _ in range(40):
+            self.take(1)
+        for transport in transports[:-1]:
+            while transport.protocol is None:
+                self.clock.advance(LOOK_S / 2)
+            transport.socket.room = 0
+            self.pass_time(1)
+            transport.reset()
+        self.assertGreater(self.cursor.position.packets, 0)
+
+    def test_window_is_whole_again(self) -> None:
+        """After a connection that lasted the resend window is what it was."""
+        first, second, third = TakingTransport(), TakingTransport(), TakingTransport()
+        self.start(first, second, third)
+        self.take(1)
+        self.pass_time(1)
+        first.reset()
+        self.pass_time(8)
+        second.reset()
+        self.pass_time(1)
+        self.take(1)
+        self.pass_time(self.resend_window_s - 0.5)
+        self.assertEqual(self.cursor.position.packets, 1)
 
     def test_drop_while_away(self) -> None:
         """Where the log has dropped what was to be sent, sending goes on behind it."""

@@ -9,8 +9,7 @@ from twisted.internet.error import ConnectionRefusedError as Refused
 
 from hfp.test.uplinkcase import UplinkTestCase
 from hfp.test.uplinkfakes import TakingTransport
-from hfp.uplink.liveness import DEAD_S
-from hfp.uplink.uplink import STALL_S
+from hfp.uplink.liveness import DEAD_S, STALL_S
 
 
 class DeadOrStalledTests(UplinkTestCase):
@@ -68,7 +67,7 @@ class ReplayRateTests(UplinkTestCase):
     def test_backlog_is_paced(self) -> None:
         """A backlog goes at the rate; then the uplink is live again."""
         self.start(Refused(), TakingTransport())
-        self.uplink._reader = self.cursor.reader(148)
+        self.uplink._readers = (self.cursor.reader(148), self.cursor.reader(148))
         transport = self.endpoint.results[0]
         self.clock.advance(0)
         for _ in range(30):

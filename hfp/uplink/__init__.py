@@ -5,6 +5,7 @@ Knows Twisted and `hfp.spool`'s cursors and readers; knows nothing of listeners,
 opaque records, which hold whole packets.
 """
 
-from hfp.uplink.uplink import Uplink, UplinkSettings
+from hfp.uplink.settings import UplinkSettings
+from hfp.uplink.uplink import Uplink
 
 __all__ = ["Uplink", "UplinkSettings"]

@@ -72,6 +72,17 @@ class Confirmation:
         """Whether the peer's kernel has everything that was sent."""
         return not self._unacknowledged
 
+    @property
+    def barren(self) -> bool:
+        """Whether something was acknowledged, and nothing confirmed."""
+        return self._acknowledged[0] > 0 and self._confirmed[0] == 0
+
+    @property
+    def unconfirmed_octets(self) -> int:
+        """Octets sent that may have to be sent again."""
+        last = self._unacknowledged[-1] if self._unacknowledged else self._acknowledged
+        return last[0] - self._confirmed[0]
+
     def sent(self, octets: int, packets: int, position: Position) -> None:
         """
         Hot, once per batch: octets were given to the socket.

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -22,8 +21,9 @@ from hfp.status import Amount, UplinkStatus
 from hfp.uplink.confirmation import Confirmation
 from hfp.uplink.connector import EndpointConnector
 from hfp.uplink.factory import UplinkFactory
-from hfp.uplink.liveness import DEAD_S, Life, judge
+from hfp.uplink.liveness import DEAD_S, Life, StallWatch, judge
 from hfp.uplink.protocol import IUplinkOwner, UplinkProtocol
+from hfp.uplink.settings import UplinkSettings
 from hfp.uplink.tally import Tally
 
 #: Seconds between two looks at what was acknowledged, while anything is unconfirmed.
@@ -35,25 +35,10 @@ TURN_OCTETS = 2 * 1024 * 1024
 #: Packets older than this when they are sent are a backlog: the replay rate applies to them, seconds.
 BACKLOG_AGE_S = 2.0
 
-#: Seconds of a closed window after which a collector is said to be stalled.
-STALL_S = 5.0
-
-
-@frozen(kw_only=True)
-class UplinkSettings:
-    """
-    :param resend_window_s: what was acknowledged less than this ago is sent again after a loss, seconds.
-    :param replay_rate_octets: octets per second of a backlog; 0 for no limit.
-    :param reconnect_s: longest pause between attempts to connect, seconds.
-    :param keepalive_s: silence before an idle connection is probed, seconds; 0 for never.
-    :param nodelay: send small segments at once, those of a backlog too.
-    """
-
-    resend_window_s: float = 2.0
-    replay_rate_octets: int = 0
-    reconnect_s: float = 5.0
-    keepalive_s: float = 5.0
-    nodelay: bool = False
+#: A collector whose connections end before the resend window has passed would have the same packets sent for ever. Each
+#: such connection halves the window for the next one, and what may be sent unconfirmed: at first to so many octets.
+CAUTIOUS_OCTETS = 256 * 1024
+MOST_HALVINGS = 6
 
 
 @implementer(IUplinkOwner)
@@ -84,7 +69,8 @@ class Uplink:
         self.nodelay = settings.nodelay
         self._cursor = cursor
         self._spool = spool
-        self._reader = cursor.reader()
+        self._readers = cursor.reader(), cursor.reader(CAUTIOUS_OCTETS >> MOST_HALVINGS)
+        self._reader = self._readers[0]
         self._settings = settings
         self._clock = clock
         self._repeats = repeats
@@ -97,12 +83,12 @@ class Uplink:
         self._tally = Tally(cursor.position)
         self._draining = False
         self._holding = False  # send nothing more
-        self._woken = False  # a Deferred or a timer will call `_pump`
+        self._alarm: Any = None  # the Deferred or the timer that will call `_wake`
         self._look_timer: Any = None
         self._replay_from = 0.0  # when the replay rate lets the next chunk go
-        self._stalled_since: float | None = None
-        self._stall_told = False
+        self._stall = StallWatch(cursor.name)
         self._dead = False
+        self._barren = 0  # connections in a row that were too short to confirm anything
         self._since = clock.seconds()
         self._settled: Deferred[None] | None = None
         self._ended: Deferred[None] | None = None
@@ -175,8 +161,8 @@ class Uplink:
         self._since = now
         self._dead = False
         self._at = self._cursor.position
-        self._confirmation = Confirmation(self._at, self._settings.resend_window_s, now)
-        self._reader.seek(self._at)
+        self._confirmation = Confirmation(self._at, self._settings.resend_window_s / 2**self._barren, now)
+        self._seek()
         waiting = self._spool.end.packets - self._tally.high.packets
         self._draining = waiting > 0
         self._log.info(
@@ -203,10 +189,12 @@ class Uplink:
             self._confirmation.consume()
         self._pass_on()
         cause = self._cause(protocol, reason)
+        self._note_life(now - self._since)
+        self._stop_waiting()
         self._protocol = None
         self._live = False
         self._since = now
-        self._stalled_since = None
+        self._stall.note(False, now)
         self._cursor.rewind()
         if not protocol.consumed:
             self._tally.losses[cause] += 1
@@ -217,7 +205,7 @@ class Uplink:
                 "again, {waiting} wait",
                 name=self.name,
                 cause=cause,
-                reason=reason.getErrorMessage(),
+                reason="it closed the connection" if protocol.closed_by_peer else reason.getErrorMessage(),
                 again=max(0, self._tally.high.packets - self._cursor.position.packets),
                 waiting=max(0, self._spool.end.packets - self._tally.high.packets),
             )
@@ -247,7 +235,7 @@ class Uplink:
         return UplinkStatus(
             name=self.name,
             up=self._protocol is not None,
-            stalled=self._stall_told,
+            stalled=self._stall.told,
             connects=dict(self._factory.connects),
             losses=dict(tally.losses),
             sent=tally.sent,
@@ -263,24 +251,36 @@ class Uplink:
 
     def _leave_live(self) -> None:
         self._live = False
-        self._reader.seek(self._at)
+        self._seek()
         if self._protocol is not None:
             self._protocol.hurry(False)
 
+    def _seek(self) -> None:
+        """Go on reading where sending stands: in small portions while the collector's connections are barren."""
+        self._reader = self._readers[1 if self._barren else 0]
+        for reader in self._readers:
+            reader.seek(self._at)
+
     def _wake(self, _: Any = None) -> None:
-        self._woken = False
+        self._alarm = None
         self._pump()
+
+    def _stop_waiting(self) -> None:
+        alarm, self._alarm = self._alarm, None
+        if alarm is not None:
+            alarm.cancel()
 
     def _pump(self) -> None:
         """Send from the log until the socket is full, the log's end is reached, or it is others' turn."""
         protocol = self._protocol
-        if protocol is None or protocol.full or self._live or self._holding or self._woken:
+        if protocol is None or protocol.full or self._live or self._holding or self._alarm is not None:
             return
         turn = 0
         while turn < TURN_OCTETS:
+            if self._barren and self._confirmation.unconfirmed_octets >= CAUTIOUS_OCTETS >> self._barren:
+                return  # `_look` goes on when something is confirmed
             if self._replay_from > (now := self._clock.seconds()):
-                self._woken = True
-                self._clock.callLater(self._replay_from - now, self._wake)
+                self._alarm = self._clock.callLater(self._replay_from - now, self._wake)
                 return
             chunk = self._reader.read()
             if chunk is None:
@@ -306,12 +306,12 @@ class Uplink:
             self._tally.drains += 1
             self._log.info("remote {name} has been sent everything that waited", name=self.name)
         if self._spool.readable == self._spool.end:
-            self._live = not self._spool.holds_back
+            self._live = not self._spool.holds_back and not self._barren
             if self._live and self._protocol is not None:
                 self._protocol.hurry(True)
         if not self._live:
-            self._woken = True
-            self._spool.when_readable(self._reader.position).addCallback(self._wake)
+            self._alarm = self._spool.when_readable(self._reader.position)
+            self._alarm.addCallbacks(self._wake, _ignore)
         self._settle()
 
     # Confirming
@@ -324,6 +324,11 @@ class Uplink:
             return
         self._look_at(protocol)
         self._pass_on()
+        if self._barren:
+            if self._clock.seconds() - self._since >= self._settings.resend_window_s:
+                self._barren = 0
+                self._seek()
+            self._pump()
         self._settle()
         if self._confirmation.waiting and self._protocol is not None:
             self._look_timer = self._clock.callLater(LOOK_S, self._look)
@@ -343,27 +348,11 @@ class Uplink:
                 seconds=DEAD_S,
             )
             self._clock.callLater(0, self._abort, protocol)
-        self._note_stall(life is Life.STALLED, now)
+        self._stall.note(life is Life.STALLED, now)
 
     def _abort(self, protocol: UplinkProtocol) -> None:
         if self._protocol is protocol:
             protocol.abort()
-
-    def _note_stall(self, stalled: bool, now: float) -> None:
-        if not stalled:
-            if self._stall_told:
-                self._stall_told = False
-                self._log.info("remote {name} reads again", name=self.name)
-            self._stalled_since = None
-        elif self._stalled_since is None:
-            self._stalled_since = now
-        elif now - self._stalled_since >= STALL_S and not self._stall_told:
-            self._stall_told = True
-            self._log.warn(
-                "remote {name} is connected but has read nothing for {seconds:g} s; hfp waits and keeps what comes in",
-                name=self.name,
-                seconds=STALL_S,
-            )
 
     def _pass_on(self) -> None:
         confirmation = self._confirmation
@@ -380,6 +369,13 @@ class Uplink:
         if self._protocol is None or (done and not self._protocol.full and self._confirmation.all_acknowledged):
             waiter.callback(None)
 
+    def _note_life(self, seconds: float) -> None:
+        """Count connections that were too short to confirm anything; see `CAUTIOUS_OCTETS`."""
+        if seconds >= self._settings.resend_window_s:
+            self._barren = 0
+        elif self._confirmation.barren:
+            self._barren = min(self._barren + 1, MOST_HALVINGS)
+
     def _cause(self, protocol: UplinkProtocol, reason: Failure) -> str:
         if self._dead:
             return "dead"
@@ -388,6 +384,11 @@ class Uplink:
         if "reset" in reason.getErrorMessage().lower() or "lost" in reason.getErrorMessage().lower():
             return "reset"
         return "other"
+
+
+def _ignore(reason: Failure) -> None:
+    """The wait was cancelled: there is nothing to wait for any more."""
+    reason.trap(CancelledError)
 
 
 def _fire(waited: Deferred[None]) -> None:
