@@ -18,7 +18,7 @@ The rooms, in the way of the data; each one's docstring says what it does not kn
     the command line, as one frozen ``Settings``, and what ``twistd`` starts; ``hfp.addresses`` and ``hfp.quantities``
     read its values, ``hfp.preflight`` looks whether the machine allows it.
 ``hfp.status``, ``hfp.metrics``, ``hfp.web``
-    what each room says of itself, the catalogue of metrics (``hfp.series`` reads one), the page that Prometheus scrapes.
+    what each room says of itself, the catalogue of metrics (``hfp.series`` reads one), the page for Prometheus.
 ``hfp.errors``, ``hfp.logs``
     what goes wrong and how it is said.
 

@@ -121,10 +121,10 @@ class UplinkStatus:
     :param name: the remote in canonical form.
     :param up: connected now.
     :param stalled: connected, but the collector has not read for some time (its window is closed).
-    :param connects: by result (``ok``, ``refused``, ``timeout``, ``unreachable``, ``dns``, ``other``; every one is
-        present), attempts made.
-    :param losses: by cause (``closed``, ``reset``, ``dead``, ``other``; every one is present), connections lost that had
-        been up.
+    :param connects: attempts made, by result (``ok``, ``refused``, ``timeout``, ``unreachable``, ``dns``, ``other``;
+        every one is present).
+    :param losses: connections lost that had been up, by cause (``closed``, ``reset``, ``dead``, ``other``; every one
+        is present).
     :param sent: given to the socket for the first time.
     :param resent: given to the socket again, after a loss.
     :param confirmed: confirmed at the collector.

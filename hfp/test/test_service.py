@@ -98,7 +98,7 @@ class TakeTests(SynchronousTestCase):
         self.assertFalse(service._pool.paused)
 
     def test_blocked(self) -> None:
-        """With the policy ``block`` the batch is kept, the intake pauses, and both go on in order when there is room."""
+        """With ``block`` the batch is kept and the intake pauses; both go on, in order, when there is room."""
         service = self.make(1, FullPolicy.BLOCK)
         service.take([b"one"], 1)
         service.take([b"two"], 1)

@@ -330,7 +330,7 @@ class BlockTests(LimitTestCase):
         told.addErrback(lambda _: None)
         told.cancel()
         self.clock.advance(RETRY_S)
-        calls: list[Any] = self.clock.getDelayedCalls()
+        calls: Any = self.clock.getDelayedCalls()
         self.assertEqual([call for call in calls if call.func.__name__ == "_retry"], [])
 
 

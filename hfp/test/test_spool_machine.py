@@ -333,8 +333,8 @@ class SyncingSpoolMachine(SpoolMachine):
 
 class DroppingSpoolMachine(RuleBasedStateMachine):
     """
-    At its limit a spool loses the oldest records of remotes that lag, and nothing else; each one that is lost is counted,
-    once; the limit holds.
+    At its limit a spool loses the oldest records of remotes that lag, and nothing else; each one that is lost is
+    counted, once; the limit holds.
     """
 
     limit_octets = 8 * SEGMENT_OCTETS

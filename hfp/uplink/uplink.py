@@ -370,7 +370,7 @@ class Uplink:
             waiter.callback(None)
 
     def _note_life(self, seconds: float) -> None:
-        """Count connections that were too short to confirm anything; see `CAUTIOUS_OCTETS`."""
+        # Connections too short to confirm anything; see `CAUTIOUS_OCTETS`.
         if seconds >= self._settings.resend_window_s:
             self._barren = 0
         elif self._confirmation.barren:
@@ -387,7 +387,6 @@ class Uplink:
 
 
 def _ignore(reason: Failure) -> None:
-    """The wait was cancelled: there is nothing to wait for any more."""
     reason.trap(CancelledError)
 
 
