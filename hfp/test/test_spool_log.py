@@ -243,6 +243,21 @@ class DropOldestTests(LimitTestCase):
             self.assertLessEqual(self.spool.status().disk_octets, 20480)
             self.assertLessEqual(self.files.used(), 20480 + 3 * 4608)
 
+    def test_put_aside_goes_first(self) -> None:
+        """A file that was put aside makes room before anybody loses anything."""
+        self.fill()
+        self.files.names[f"{DIRECTORY}/seg-{1:016x}"].cache[200] ^= 1
+        reader = self.cursor.reader()
+        read_all(reader)
+        chunk = self.cursor.reader(5000)
+        chunk.read()
+        self.cursor.confirm((chunk.read() or chunk).start)  # type: ignore[union-attr]
+        self.assertEqual(self.spool.status().quarantined_segments, 1)
+        append(self.spool, 1000)
+        self.assertEqual(self.spool.status().quarantined_segments, 0)
+        self.assertEqual(self.cursor.dropped()["spool-full"], Amount())
+        self.assertEqual(self.cursor.position.packets, IN_SEGMENT)
+
     def test_lower_limit(self) -> None:
         """A lower limit, with smaller segments, takes effect with the next segment."""
         self.fill()
@@ -281,7 +296,9 @@ class DropNewestTests(LimitTestCase):
 
     def test_refusing_is_cheap(self) -> None:
         """While nothing has changed a refusal does not ask the disk."""
-        self.fill()
+        self.patch(log_module, "MEMORY_OCTETS", 2048)
+        self.files.figures = (100_000, 5000)
+        append(self.spool, *range(IN_SEGMENT))
         self.assertRaises(SpoolFull, append, self.spool, 1000)
         self.files.calls.clear()
         self.assertRaises(SpoolFull, append, self.spool, 1000)

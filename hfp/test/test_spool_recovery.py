@@ -15,7 +15,7 @@ from hfp.spool import Position, Spool
 from hfp.spool.cursors import file_name
 from hfp.spool.format import Identity, Slot, pack_identity, pack_slot
 from hfp.status import Amount
-from hfp.test.spoolfakes import DIRECTORY, Inode, SimulatedFiles, append, open_spool, read_all
+from hfp.test.spoolfakes import DIRECTORY, Inode, SimulatedFiles, append, clock, open_spool, read_all
 
 NAME = "tcp:a:9060"
 SEGMENT = f"{DIRECTORY}/seg-{1:016x}"
@@ -227,26 +227,38 @@ class NumbersTests(RecoveryTestCase):
         Not even when a power cut took the names of segments and left their content in the files of older ones: else
         records of a lost segment would be taken for records of a new one.
         """
-        for seed in range(30):
-            files = SimulatedFiles()
-            appended = 0
-            for _ in range(4):
-                spool = open_spool(files)
-                cursor = spool.cursor(NAME)
-                read = read_all(cursor.reader())
-                self.assertEqual(read, sorted(set(read)), seed)
-                cursor.confirm(spool.end)
-                for _ in range(2):
-                    append(spool, *range(appended, appended + IN_SEGMENT))
-                    appended += IN_SEGMENT
-                    cursor.confirm(spool.end)
-                append(spool, *range(appended, appended + 3))
-                appended += 3
-                # The names are lost, the content is not.
-                for inode in files.names.values():
-                    inode.flush()
-                files.lose_names()
-                files.crash(Random(seed))
+        files, ticking = SimulatedFiles(), clock()
+        spool = open_spool(files, clock=ticking)
+        cursor = spool.cursor(NAME)
+        append(spool, *range(IN_SEGMENT))
+        ticking.advance(0.2)  # the first segment and its name are durable
+        cursor.confirm(spool.end)
+        append(spool, *range(IN_SEGMENT, 2 * IN_SEGMENT))  # the second one is in the first one's file
+        for inode in files.names.values():
+            inode.flush()
+        files.lose_names()
+        files.crash(Random(1))
+        self.assertEqual([name for name in files.names if "/seg-" in name], [SEGMENT])
+        append(open_spool(files), 100)
+        files.kill()
+        _, found = self.opened(files)
+        self.assertEqual(found, [100])
+
+    def test_names_of_a_killed_process(self) -> None:
+        """What a killed process had not made durable yet, its names included, is durable when it is used again."""
+        files = SimulatedFiles()
+        spool = open_spool(files)
+        files.fail("sync_directory")  # so the cursor's file is there, but not for certain
+        spool.cursor(NAME)
+        files.kill()
+        spool = open_spool(files)
+        spool.cursor(NAME)
+        append(spool, 1)
+        for inode in files.names.values():
+            inode.flush()
+        files.lose_names()
+        files.crash(Random(1))
+        self.assertEqual([kept.name for kept in open_spool(files).kept()], [NAME])
 
     def test_lives(self) -> None:
         """Each time it is opened the numbers start anew, above all that came before."""

@@ -307,6 +307,21 @@ class LosingTests(UplinkTestCase):
             transport.reset()
         self.assertGreater(self.cursor.position.packets, 0)
 
+    def test_live_again_after_flapping(self) -> None:
+        """Once a connection has lasted for the resend window, packets are sent from memory as they come in."""
+        first, second = TakingTransport(), TakingTransport()
+        self.start(first, second)
+        self.take(1)
+        self.pass_time(1)
+        first.reset()
+        self.pass_time(self.resend_window_s + 1)
+        self.take(1)
+        self.pass_time(2 * LOOK_S)
+        self.patch(self.uplink._readers[0], "read", lambda: self.fail("the log was read"))
+        self.patch(self.uplink._readers[1], "read", lambda: self.fail("the log was read"))
+        self.take(1)
+        self.assertEqual(second.socket.taken, self.sent(0, 3))
+
     def test_window_is_whole_again(self) -> None:
         """After a connection that lasted the resend window is what it was."""
         first, second, third = TakingTransport(), TakingTransport(), TakingTransport()

@@ -327,6 +327,7 @@ class Uplink:
         if self._barren:
             if self._clock.seconds() - self._since >= self._settings.resend_window_s:
                 self._barren = 0
+                self._stop_waiting()
                 self._seek()
             self._pump()
         self._settle()
