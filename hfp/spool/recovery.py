@@ -191,6 +191,7 @@ def find_tail(store: Store, segments: list[Segment]) -> Tail | None:
         tail = _scan(segment)
         if tail is not None:
             segment.close(tail.end)
+            store.shrink(segment)  # or grow: the END record counts as well
             return tail
         segments.pop()
         size = segment.footprint

@@ -449,6 +449,17 @@ class RefusingDiskTests(LogTestCase):
             self.assertEqual(read_all(self.cursor.reader()), [1, 2, 3, 4])
             self.assertEqual(self.spool.status().corrupt_records, 0)
 
+    def test_first_write_to_a_segment(self) -> None:
+        """A file of which not even the first record's write went well is not used again."""
+        append(self.spool, *range(IN_SEGMENT))
+        self.files.fail("write", after=2)  # the END record and the next segment's header come first
+        append(self.spool, IN_SEGMENT)
+        self.assertEqual(self.spool.status().spare_segments, 0)
+        self.assertEqual(self.segments(), 2)
+        self.assertEqual(self.spool.end.segment, 3)
+        self.assertEqual(self.files.calls["create"], 3 + 2)  # and the identity and the cursor
+        self.assertEqual(read_all(self.cursor.reader()), list(range(IN_SEGMENT + 1)))
+
     def test_memory(self) -> None:
         """While the disk refuses, packets are relayed from memory."""
         append(self.spool, 1, 2)
@@ -465,10 +476,12 @@ class RefusingDiskTests(LogTestCase):
         """While the disk refuses it is asked once in a while, not with each batch."""
         append(self.spool, 1)
         self.disk_fails()
-        append(self.spool, 2)
+        append(self.spool, *range(2, IN_SEGMENT + 5))
         self.files.calls.clear()
-        append(self.spool, 3, 4, 5)
+        append(self.spool, 100, 101, 102)
         self.assertEqual(self.files.calls, {})
+        self.clock.pump([0.1] * 9)
+        self.assertEqual(self.files.calls["create"], 0)
         self.clock.advance(RETRY_S)
         self.assertGreater(self.files.calls["create"], 0)
 
@@ -488,6 +501,28 @@ class RefusingDiskTests(LogTestCase):
         self.reopen()
         self.assertEqual(read_all(self.cursor.reader()), list(range(1, 32)))
         self.assertEqual(self.spool.status().corrupt_records, 0)
+
+    def test_not_durable_in_memory(self) -> None:
+        """What is in memory is not durable, nor is anything behind it, until it was written out."""
+        steps = Steps()
+        self.settings = {"in_thread": steps}
+        self.setUp()
+        append(self.spool, 1)
+        self.disk_fails()
+        append(self.spool, 2)
+        position = self.spool.end
+        self.disk_works()
+        self.clock.advance(RETRY_S)
+        append(self.spool, 3)
+        self.files.fail("create")  # of the file that 2 would be written to
+        self.clock.advance(0.2)
+        steps.run()
+        self.assertEqual(self.spool.durable.packets, 1)
+        self.assertTrue(self.spool.status().degraded)
+        self.clock.pump([0.5] * 12)
+        steps.run()
+        self.assertEqual(self.spool.durable, self.spool.end)
+        self.assertGreater(self.spool.durable, position)
 
     def test_quiet(self) -> None:
         """Memory is written out although nothing more is appended."""

@@ -5,6 +5,7 @@ and crashes.
 
 from __future__ import annotations
 
+import gc
 import os
 from errno import EIO, ENOSPC
 from random import Random
@@ -115,12 +116,14 @@ class SpoolMachine(RuleBasedStateMachine):
         except Crashed:
             pass
         if self.files.crashed:  # it may have been caught by a Deferred
-            self.power_cut(Random(len(self.records)))
+            self.power_cut(len(self.records))
             return None
         return result
 
-    @rule(random=st.randoms(use_true_random=False), again=st.sampled_from([None, None, 0, 1, 2, 3, 5, 8]))
-    def power_cut(self, random: Random, again: int | None = None) -> None:
+    # A seed, not a random of Hypothesis's: that may end the example at any draw, in the midst of the power cut.
+    @rule(seed=st.integers(0, 1 << 16), again=st.sampled_from([None, None, 0, 1, 2, 3, 5, 8]))
+    def power_cut(self, seed: int, again: int | None = None) -> None:
+        random = Random(seed)
         durable = self.spool.durable
         for record in self.records:
             if record.end > durable or record.end <= self.dubious:
@@ -168,7 +171,7 @@ class SpoolMachine(RuleBasedStateMachine):
             closing.addErrback(lambda _: None)
             return False
         assert closing.called
-        assert not isinstance(closing.result, BaseException), closing.result
+        assert closing.result is None, closing.result
         assert not self.clock.getDelayedCalls()
         assert not self.files.opened, "files were left open"
         return True
@@ -435,16 +438,21 @@ SETTINGS = settings(
 class SpoolMachineTests(SynchronousTestCase):
     """Runs the machines above."""
 
+    def run_machine(self, machine: type[RuleBasedStateMachine]) -> None:
+        try:
+            run_state_machine_as_test(machine, settings=SETTINGS)
+        finally:
+            gc.collect()  # has Deferreds say that nobody saw their power cut
+            self.flushLoggedErrors(Crashed)
+
     def test_interval(self) -> None:
         """With a sync interval."""
-        run_state_machine_as_test(SpoolMachine, settings=SETTINGS)
-        self.flushLoggedErrors(Crashed)
+        self.run_machine(SpoolMachine)
 
     def test_at_once(self) -> None:
         """With a sync interval of 0."""
-        run_state_machine_as_test(SyncingSpoolMachine, settings=SETTINGS)
-        self.flushLoggedErrors(Crashed)
+        self.run_machine(SyncingSpoolMachine)
 
     def test_limit(self) -> None:
         """At a limit."""
-        run_state_machine_as_test(DroppingSpoolMachine, settings=SETTINGS)
+        self.run_machine(DroppingSpoolMachine)

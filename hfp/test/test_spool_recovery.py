@@ -114,6 +114,7 @@ class TailTests(RecoveryTestCase):
     def test_middle(self) -> None:
         """A damaged record with sound ones behind it is not torn: it is counted, once, and its segment put aside."""
         self.content()[64 + 68 + 50] ^= 1
+        self.assertEqual(open_spool(copied(self.files)).status().corrupt_records, 1)
         spool, found = self.opened()
         self.assertEqual(found, [0, 2, 3, 4])
         status = spool.status()
@@ -129,6 +130,17 @@ class TailTests(RecoveryTestCase):
         self.files.kill()
         spool, _ = self.opened()
         self.assertEqual(spool.status().torn, 0)
+
+    def test_end_counts(self) -> None:
+        """The END record that is written at the start counts towards the limit like all else."""
+        files = SimulatedFiles()
+        spool = open_spool(files)
+        spool.cursor(NAME)
+        append(spool, 1, octets=864)  # 976 octets: with an END record half a segment, which counts as a whole one
+        files.kill()
+        first = open_spool(files).status().disk_octets
+        files.kill()
+        self.assertEqual(first, open_spool(files).status().disk_octets)
 
     def test_end_cannot_be_written(self) -> None:
         """If it cannot be written, opening succeeds all the same."""
@@ -198,6 +210,10 @@ class NumbersTests(RecoveryTestCase):
         spool = open_spool(self.files)
         self.assertEqual(spool.end, end)
         self.assertEqual(read_all(spool.cursor(NAME).reader()), [])
+        reader = spool.cursor("tcp:b:9060").reader()
+        while (chunk := reader.read()) is not None:
+            self.assertLessEqual(chunk.end, spool.readable)
+        self.assertEqual(reader.position, spool.end)
         append(spool, 77)
         self.assertEqual(spool.end.counters, (31, 700))
         self.assertGreater(spool.end.segment, end.segment)
@@ -265,6 +281,7 @@ class NumbersTests(RecoveryTestCase):
         segments = []
         for _ in range(3):
             spool = open_spool(self.files)
+            self.assertEqual(self.files.names[IDENTITY].dirty, [], "a power cut would have the number used again")
             append(spool, 1)
             segments.append(spool.end.segment)
             self.files.kill()
