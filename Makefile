@@ -11,7 +11,7 @@
 
 PYTHON = python3
 VENV = .venv
-TESTS = hfp
+TESTS = hfp bench.test_collector
 BENCH =
 
 BIN = $(VENV)/bin
