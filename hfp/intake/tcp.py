@@ -23,7 +23,7 @@ CURES = {
     "gzip": "the sender compresses whole packets (heplify: payload_zip); switch that off",
     "length": "the sender states an impossible packet length",
     "other": "what the sender sends is not HEP",
-    "truncated": "the sender closed its connection in the middle of a packet",
+    "truncated": "the connection ended in the middle of a packet; the sender closed it, or hfp was stopped",
 }
 
 
