@@ -3,7 +3,7 @@ All errors that hfp raises itself, in three families: wrong use by the operator,
 from a peer.  Each docstring is the sentence that the operator needs.
 """
 
-__all__ = ["HfpError", "SpoolError", "SpoolFull", "SpoolLocked", "SpoolUnusable", "UsageProblem"]
+__all__ = ["HfpError", "MalformedPacket", "SpoolError", "SpoolFull", "SpoolLocked", "SpoolUnusable", "UsageProblem"]
 
 
 class HfpError(Exception):
@@ -12,6 +12,18 @@ class HfpError(Exception):
 
 class UsageProblem(HfpError):
     """An option cannot be used as it was given; the message names the option, its value and the cure."""
+
+
+class MalformedPacket(HfpError):
+    """
+    What a peer sent is not the HEP that it claims to be.
+
+    :ivar kind: what is wrong with it, a word that it is counted by.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class SpoolError(HfpError):

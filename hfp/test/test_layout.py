@@ -38,8 +38,16 @@ FORBIDDEN = {
 
 #: What third parties may rely on.
 PUBLIC = {
-    "hfp.errors": {"HfpError", "SpoolError", "SpoolFull", "SpoolLocked", "SpoolUnusable", "UsageProblem"},
-    "hfp.interfaces": {"IBatchSink"},
+    "hfp.errors": {
+        "HfpError",
+        "MalformedPacket",
+        "SpoolError",
+        "SpoolFull",
+        "SpoolLocked",
+        "SpoolUnusable",
+        "UsageProblem",
+    },
+    "hfp.interfaces": {"IBatchSink", "IScreen", "Sender"},
 }
 
 

@@ -18,6 +18,7 @@ from zope.interface import implementer
 from hfp.logs import Logger, Repeats
 from hfp.spool import Cursor, Position, Spool
 from hfp.status import Amount, UplinkStatus
+from hfp.uplink.caution import LEAST_OCTETS, Caution
 from hfp.uplink.confirmation import Confirmation
 from hfp.uplink.connector import EndpointConnector
 from hfp.uplink.factory import UplinkFactory
@@ -34,11 +35,6 @@ TURN_OCTETS = 2 * 1024 * 1024
 
 #: Packets older than this when they are sent are a backlog: the replay rate applies to them, seconds.
 BACKLOG_AGE_S = 2.0
-
-#: A collector whose connections end before the resend window has passed would have the same packets sent for ever. Each
-#: such connection halves the window for the next one, and what may be sent unconfirmed: at first to so many octets.
-CAUTIOUS_OCTETS = 256 * 1024
-MOST_HALVINGS = 6
 
 
 @implementer(IUplinkOwner)
@@ -69,7 +65,7 @@ class Uplink:
         self.nodelay = settings.nodelay
         self._cursor = cursor
         self._spool = spool
-        self._readers = cursor.reader(), cursor.reader(CAUTIOUS_OCTETS >> MOST_HALVINGS)
+        self._readers = cursor.reader(), cursor.reader(LEAST_OCTETS)
         self._reader = self._readers[0]
         self._settings = settings
         self._clock = clock
@@ -88,7 +84,7 @@ class Uplink:
         self._replay_from = 0.0  # when the replay rate lets the next chunk go
         self._stall = StallWatch(cursor.name)
         self._dead = False
-        self._barren = 0  # connections in a row that were too short to confirm anything
+        self._caution = Caution(settings.resend_window_s)
         self._since = clock.seconds()
         self._settled: Deferred[None] | None = None
         self._ended: Deferred[None] | None = None
@@ -161,7 +157,7 @@ class Uplink:
         self._since = now
         self._dead = False
         self._at = self._cursor.position
-        self._confirmation = Confirmation(self._at, self._settings.resend_window_s / 2**self._barren, now)
+        self._confirmation = Confirmation(self._at, self._caution.window_s, now)
         self._seek()
         waiting = self._spool.end.packets - self._tally.high.packets
         self._draining = waiting > 0
@@ -257,7 +253,7 @@ class Uplink:
 
     def _seek(self) -> None:
         """Go on reading where sending stands: in small portions while the collector's connections are barren."""
-        self._reader = self._readers[1 if self._barren else 0]
+        self._reader = self._readers[1 if self._caution.active else 0]
         for reader in self._readers:
             reader.seek(self._at)
 
@@ -277,7 +273,7 @@ class Uplink:
             return
         turn = 0
         while turn < TURN_OCTETS:
-            if self._barren and self._confirmation.unconfirmed_octets >= CAUTIOUS_OCTETS >> self._barren:
+            if self._caution.active and self._confirmation.unconfirmed_octets >= self._caution.octets:
                 return  # `_look` goes on when something is confirmed
             if self._replay_from > (now := self._clock.seconds()):
                 self._alarm = self._clock.callLater(self._replay_from - now, self._wake)
@@ -306,7 +302,7 @@ class Uplink:
             self._tally.drains += 1
             self._log.info("remote {name} has been sent everything that waited", name=self.name)
         if self._spool.readable == self._spool.end:
-            self._live = not self._spool.holds_back and not self._barren
+            self._live = not self._spool.holds_back and not self._caution.active
             if self._live and self._protocol is not None:
                 self._protocol.hurry(True)
         if not self._live:
@@ -324,9 +320,8 @@ class Uplink:
             return
         self._look_at(protocol)
         self._pass_on()
-        if self._barren:
-            if self._clock.seconds() - self._since >= self._settings.resend_window_s:
-                self._barren = 0
+        if self._caution.active:
+            if self._caution.lasted(self._clock.seconds() - self._since):
                 self._stop_waiting()
                 self._seek()
             self._pump()
@@ -359,7 +354,10 @@ class Uplink:
         confirmation = self._confirmation
         self._cursor.acknowledge(confirmation.acknowledged)
         self._cursor.confirm(confirmation.confirmed)
-        self._tally.confirm(*confirmation.take_confirmed())
+        packets, octets = confirmation.take_confirmed()
+        if packets:
+            self._tally.confirm(packets, octets)
+            self._caution.confirmed()
 
     def _settle(self) -> None:
         """Tell `stop` when there is nothing left to hand over."""
@@ -371,11 +369,9 @@ class Uplink:
             waiter.callback(None)
 
     def _note_life(self, seconds: float) -> None:
-        # Connections too short to confirm anything; see `CAUTIOUS_OCTETS`.
-        if seconds >= self._settings.resend_window_s:
-            self._barren = 0
-        elif self._confirmation.barren:
-            self._barren = min(self._barren + 1, MOST_HALVINGS)
+        self._caution.lasted(seconds)
+        if self._confirmation.barren and seconds < self._settings.resend_window_s:
+            self._caution.barren()
 
     def _cause(self, protocol: UplinkProtocol, reason: Failure) -> str:
         if self._dead:

@@ -203,7 +203,7 @@ class FlappingCollectorTests(ProcessTestCase):
         collector.order("flap 1 reset")
         sent = self.send(relay, count=5_000)
         # 3.2 MB, of which a connection can take 1 MB, and so two or three batches.
-        self.until_arrived(collector, sent, 25)
+        self.until_arrived(collector, sent, 60)
         self.assert_intact(collector, sent)
 
 
