@@ -3,6 +3,7 @@
 #     make demo                     watch hfp lose nothing
 #     make test                     all tests;  TESTS=hfp.test.test_options for some
 #     make lint                     ruff and mypy
+#     make fuzz                     ten minutes of made-up input;  FUZZ=60 for one
 #     make bench                    measure hfp beside haproxy;  BENCH=--quick for a short run
 #     make docs                     HTML of the documentation and of the docstrings, in docs/_build
 #     make clean                    remove all that these have made
@@ -13,6 +14,7 @@ PYTHON = python3
 VENV = .venv
 TESTS = hfp bench.test_collector
 BENCH =
+FUZZ = 600
 
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -29,7 +31,7 @@ define debian
 	    fi; }
 endef
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test fuzz lint bench docs clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -37,6 +39,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.testing
 	$(BIN)/trial $(TESTS)
+
+fuzz: $(VENV)/.testing
+	$(BIN)/python -m hfp.test.fuzz --seconds $(FUZZ)
 
 lint: $(VENV)/.developing
 	$(BIN)/ruff check .
