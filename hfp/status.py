@@ -27,11 +27,20 @@ class IntakeStatus:
     :param connects: connections of senders accepted, since the start.
     :param connected: senders connected now.
     :param reads: reads of sockets that brought data.
-    :param invalid: by kind (every kind is present, 0 included), how often a stream was not HEP.
+    :param invalid: by kind (every kind is present, 0 included), how often a stream or a datagram was not HEP.
     :param skipped_octets: octets thrown away to find the next packet.
     :param last_packet_at: Unix time of the newest packet, seconds; 0 before the first.
     :param last_connect_at: Unix time of the newest connection, seconds; 0 before the first.
     :param paused: nothing is read now, because the spool is full and its policy is ``block``.
+    :param refused: by reason (every reason is present), connections that the access rules refused.
+    :param refused_datagrams: datagrams from hosts that may not send.
+    :param deadlines: by kind (every kind is present), connections closed because a packet took too long.
+    :param tls_failures: by kind (every kind is present), connections that TLS ended.
+    :param datagrams: datagrams read, whatever was in them.
+    :param converted: by version (``1``, ``2``), packets of which HEP3 was made.
+    :param kernel_drops: by UDP listener, datagrams that the kernel dropped because the receive buffer was full.
+    :param unauthenticated: packets rejected because they had no valid authentication key.
+    :param unauthenticated_by_host: the same by sending host, ``other`` for all beyond the first hundred.
     """
 
     received: Amount = Amount()
@@ -43,6 +52,15 @@ class IntakeStatus:
     last_packet_at: float = 0.0
     last_connect_at: float = 0.0
     paused: bool = False
+    refused: Mapping[str, int] = field(factory=dict)
+    refused_datagrams: int = 0
+    deadlines: Mapping[str, int] = field(factory=dict)
+    tls_failures: Mapping[str, int] = field(factory=dict)
+    datagrams: int = 0
+    converted: Mapping[str, int] = field(factory=dict)
+    kernel_drops: Mapping[str, int] = field(factory=dict)
+    unauthenticated: int = 0
+    unauthenticated_by_host: Mapping[str, int] = field(factory=dict)
 
 
 @frozen(kw_only=True)
@@ -121,13 +139,15 @@ class UplinkStatus:
     :param name: the remote in canonical form.
     :param up: connected now.
     :param stalled: connected, but the collector has not read for some time (its window is closed).
-    :param connects: attempts made, by result (``ok``, ``refused``, ``timeout``, ``unreachable``, ``dns``, ``other``;
-        every one is present).
-    :param losses: connections lost that had been up, by cause (``closed``, ``reset``, ``dead``, ``other``; every one
-        is present).
+    :param connects: attempts made, by result (``ok``, ``refused``, ``timeout``, ``unreachable``, ``dns``, ``tls``,
+        ``loop``, ``other``; every one is present).
+    :param losses: connections lost that had been up, by cause (``closed``, ``reset``, ``dead``, ``tls``, ``refused``,
+        ``other``; every one is present).
     :param sent: given to the socket for the first time.
     :param resent: given to the socket again, after a loss.
-    :param confirmed: confirmed at the collector.
+    :param confirmed: confirmed at the collector; stays 0 over UDP, where nothing ever is.
+    :param dropped: left out because this remote cannot take it, by reason (``not-hep3``, ``too-big``; every one is
+        present).
     :param lagging: between what was given to the socket and the end of the log.
     :param drains: how often a backlog was sent to its end.
     :param failed_drains: how often the connection was lost before a backlog was sent to its end.
@@ -142,10 +162,26 @@ class UplinkStatus:
     sent: Amount = Amount()
     resent: Amount = Amount()
     confirmed: Amount = Amount()
+    dropped: Mapping[str, Amount] = field(factory=dict)
     lagging: Amount = Amount()
     drains: int = 0
     failed_drains: int = 0
     since_s: float = 0.0
+
+
+@frozen(kw_only=True)
+class FilterStatus:
+    """
+    One filter of the chain.
+
+    :param name: its name, with ``#2`` and so on when it is used more than once.
+    :param packets: by verdict (``pass``, ``reject``, ``rewrite``, ``error``; every one is present).
+    :param seconds: time spent in it.
+    """
+
+    name: str
+    packets: Mapping[str, int] = field(factory=dict)
+    seconds: float = 0.0
 
 
 @frozen(kw_only=True)
@@ -162,3 +198,4 @@ class RelayStatus:
     intake: IntakeStatus
     spool: SpoolStatus
     uplinks: tuple[UplinkStatus, ...]
+    filters: tuple[FilterStatus, ...] = ()

@@ -8,28 +8,23 @@ were one descriptor, and while packets come in quickly it does not even do that:
 millisecond, and sockets that have data again and again (*hot* ones) are read without asking.  A lone packet on a
 quiet relay is read at once.
 
-Knows nothing of HEP: what a member reads goes to its protocol's ``dataReceived``, which appends whole packets to
-`ReadPool.pieces`; after each round the pool hands them on as one batch.
+Knows nothing of HEP or of kinds of sockets: each member (`hfp.intake.members`) reads its own and appends whole packets
+to `ReadPool.pieces`; after each round the pool hands them on as one batch.
 """
 
 from __future__ import annotations
 
 import select
-import socket
-from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import IReadDescriptor
-from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from hfp.batch import pack_datagrams
+from hfp.intake.members import Member
 from hfp.interfaces import IBatchSink
 from hfp.logs import Logger
-
-#: Octets per read.  Below malloc's 128 KiB mmap threshold: above it each read pays for fresh pages (measured with
-#: 200 KB reads: 1,650-2,225 ns per packet instead of 860-950).
-READ_OCTETS = 120 * 1024
 
 #: A batch is handed on when it has this many octets, at the latest (plus one read).
 BATCH_OCTETS = 256 * 1024
@@ -69,37 +64,6 @@ LOW_WATER_OCTETS = 64 * 1024
 ROUND_SOCKETS = 1024
 
 
-class Member:
-    """
-    One sender's socket in the pool: its read and its protocol's dataReceived, bound once.
-
-    :ivar hot: it is read in every round, whether it has said that it has data or not.
-    :ivar streak: rounds that brought data on a busy relay (while not hot), or rounds in a row without (while hot).
-    """
-
-    __slots__ = ("deliver", "hot", "recv", "streak", "transport")
-
-    def __init__(self, transport: Any) -> None:
-        self.transport = transport
-        self.recv: Callable[[int], bytes] = transport.socket.recv
-        self.deliver: Callable[[bytes], None] = transport.protocol.dataReceived
-        self.hot = False
-        self.streak = 0
-
-    def low_water(self, octets: int) -> None:
-        """
-        From how many octets on the socket is readable.
-
-        With more than arrives between two rounds the kernel acknowledges segments as they come in.  Otherwise it leaves
-        that to the read, which then pays for sending the acknowledgement (and on loopback for all that the sender's
-        side does with it: measured with 20 senders, 31 % of the relay's time).
-        """
-        sock = self.transport.socket
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, octets)
-        if octets > 1 and sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
-
-
 @implementer(IReadDescriptor)
 class ReadPool:
     """
@@ -108,9 +72,10 @@ class ReadPool:
     :param reactor: provides IReactorTime and IReactorFDSet.
     :param sink: receives a batch after each round that brought packets.
 
-    :ivar pieces: buffers of whole packets read in this round; protocols append to it.
-    :ivar packets: how many packets they hold; protocols add to it.
-    :ivar reads: reads that brought data, since the start.
+    :ivar pieces: buffers of whole packets read in this round; members append to it.
+    :ivar packets: how many packets they hold; members add to it.
+    :ivar datagrams: ones that are no HEP3 and go on as they are, in a batch of their own; members append to it.
+    :ivar reads: reads that brought data, since the start; members add to it.
     :ivar received_packets: packets handed on, since the start.
     :ivar received_octets: octets in them.
     :ivar paused: `pause` was called.
@@ -124,6 +89,7 @@ class ReadPool:
         self._epoll = select.epoll()
         self._members: dict[int, Member] = {}
         self._hot: dict[int, Member] = {}  # those of them that every round reads
+        self._again: dict[int, None] = {}  # those that have more than the last round took
         self._watched = False  # the reactor watches the set
         self._timer: Any = None  # ... or this timer empties it
         self._window_start = 0.0
@@ -133,6 +99,7 @@ class ReadPool:
         self.paused = False
         self.pieces: list[bytes | bytearray | memoryview] = []
         self.packets = 0
+        self.datagrams: list[bytes] = []
         self.reads = 0
         self.received_packets = 0
         self.received_octets = 0
@@ -140,17 +107,20 @@ class ReadPool:
     def __len__(self) -> int:
         return len(self._members)
 
-    def add(self, transport: Any) -> None:
-        """Read *transport* (a connected Twisted TCP transport) from now on; the reactor no longer does."""
-        transport.stopReading()
-        fd = transport.fileno()
-        self._members[fd] = Member(transport)
-        self._epoll.register(fd, select.EPOLLIN)
+    def add(self, member: Member) -> None:
+        """Read *member* from now on."""
+        self._members[member.fd] = member
+        self._epoll.register(member.fd, select.EPOLLIN)
         self._wait()
 
     def remove(self, fd: int) -> None:
-        """Forget the socket that had this descriptor; it may be closed already."""
-        if self._members.pop(fd, None) is not None and self._hot.pop(fd, None) is None:
+        """Forget the member that had this descriptor; it may be closed already."""
+        member = self._members.pop(fd, None)
+        if member is None:
+            return
+        member.hot = False
+        self._again.pop(fd, None)
+        if self._hot.pop(fd, None) is None:
             try:
                 self._epoll.unregister(fd)
             except OSError:
@@ -164,20 +134,29 @@ class ReadPool:
     def resume(self) -> None:
         """Read again."""
         self.paused = False
+        if self.datagrams:
+            self._hand_on()
         self._wait()
 
     def stop(self) -> None:
-        """Read what has already arrived, then stop for good; the connections stay open for the caller to close."""
+        """Read what has already arrived, then stop for good; the sockets stay open for the caller to close."""
+        if self._stopped:
+            return
         self._idle()
         self._cool_all()
         if not self.paused:
             # The set answers until every socket is empty; senders that go on writing are cut off after some rounds.
             for _ in range(64):
-                if not self._epoll.poll(0, 1):
+                if not self._again and not self._epoll.poll(0, 1):
                     break
                 self._round()
                 if self.paused:
                     break
+        if self.datagrams:
+            self._log.critical(
+                "{datagrams} datagrams are lost: hfp was told to stop, and the spool is full",
+                datagrams=len(self.datagrams),
+            )
         self._stopped = True
         self._idle()
         self._members.clear()
@@ -209,7 +188,7 @@ class ReadPool:
         """Arrange for the next round: by the clock while busy, else when something arrives."""
         if self._stopped or self.paused or self._timer is not None:
             return
-        if self._busy:
+        if self._busy or self._again:
             if self._watched:
                 self._watched = False
                 self._reactor.removeReader(self)
@@ -229,62 +208,50 @@ class ReadPool:
     _delay = PAUSE_S
 
     def _round(self) -> None:
-        # Hot: once per wake-up; the loop's body once per read.
+        # Hot: once per wake-up; the loop's body once per socket that has data.
         members = self._members
+        again = self._again
         busy = self._busy
-        reads = 0
+        reads = self.reads
         octets = 0
         total = 0
-        more = False
         sockets = [fd for fd, _ in self._epoll.poll(0, ROUND_SOCKETS)]
         if self._hot:
             sockets += self._hot
+        if again:
+            sockets = list(dict.fromkeys((*again, *sockets)))
         for fd in sockets:
             member = members.get(fd)
             if member is None:
                 continue
-            recv = member.recv
-            deliver = member.deliver
-            size = -1
-            while size == READ_OCTETS or size < 0:
-                try:
-                    data = recv(READ_OCTETS)
-                except (BlockingIOError, InterruptedError):
-                    if member.hot and size < 0:
-                        self._note_empty(fd, member)
-                    break
-                except OSError:
-                    self._lose(fd, member, CONNECTION_LOST)
-                    break
-                if not data:
-                    self._lose(fd, member, CONNECTION_DONE)
-                    break
-                reads += 1
-                size = len(data)
-                octets += size
-                if member.hot:
+            try:
+                read = member.read(self, BATCH_OCTETS - octets)
+            except Exception:
+                self._log.failure("an error of hfp's own while it read a sender; others go on")
+                member.fail()
+                continue
+            octets += read
+            # Others' turn; what has more is read in the next round, whether it says so by then or not.
+            if member.more:
+                again[fd] = None
+            elif again:
+                again.pop(fd, None)
+            if member.hot:
+                if read:
                     member.streak = 0
-                elif busy:
-                    member.streak += 1
-                    if member.streak >= HOT_AFTER:
-                        self._heat(fd, member)
-                try:
-                    deliver(data)
-                except Exception:
-                    self._log.failure("a sender's connection is closed after an error of hfp's own; others go on")
-                    member.transport.abortConnection()
-                    break
-                if octets >= BATCH_OCTETS:  # others' turn; a socket with more is read in the next round
-                    more = more or size == READ_OCTETS
-                    break
+                else:
+                    self._note_empty(fd, member)
+            elif busy and read:
+                member.streak += 1
+                if member.streak >= HOT_AFTER and fd in members:
+                    self._heat(fd, member)
             if octets >= BATCH_OCTETS or len(self.pieces) >= BATCH_PIECES:
                 self._hand_on()
                 total += octets
                 octets = 0
                 if self.paused:
                     break
-        self.reads += reads
-        if self.pieces:
+        if (self.pieces or self.datagrams) and not self.paused:
             self._hand_on()
         now = self._reactor.seconds()
         elapsed = now - self._window_start
@@ -295,9 +262,9 @@ class ReadPool:
             self._window_packets = received
             if not self._busy and self._hot:
                 self._cool_all()
-        # A socket with a full read has more: go on at once (after other descriptors had their turn).
-        if more:
-            self._delay = 0.0
+        reads = self.reads - reads
+        if again:
+            self._delay = 0.0  # go on at once, after other descriptors had their turn
         elif total + octets < reads * THIN_OCTETS:
             self._delay = min(LONGEST_PAUSE_S, max(PAUSE_S, reads * PAUSE_PER_READ_S))
         else:
@@ -327,12 +294,15 @@ class ReadPool:
             self._cool(fd, member)
 
     def _hand_on(self) -> None:
-        pieces, packets = self.pieces, self.packets
-        self.pieces, self.packets = [], 0
+        if self.pieces:
+            pieces, packets = self.pieces, self.packets
+            self.pieces, self.packets = [], 0
+            self._take(pieces, packets)
+        if self.datagrams and not self.paused:  # a sink that pauses the pool takes no second batch
+            datagrams, self.datagrams = self.datagrams, []
+            self._take([pack_datagrams(datagrams)], len(datagrams))
+
+    def _take(self, pieces: list[bytes | bytearray | memoryview], packets: int) -> None:
         self.received_packets += packets
         self.received_octets += sum(map(len, pieces))
         self._sink.take(pieces, packets)
-
-    def _lose(self, fd: int, member: Member, reason: Exception) -> None:
-        self.remove(fd)
-        member.transport.connectionLost(Failure(reason))

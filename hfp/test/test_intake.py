@@ -7,13 +7,15 @@ from __future__ import annotations
 import select
 import socket
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from hfp.hep import Chunk, build
+from hfp.batch import pack_datagrams
 from hfp.intake import HepReceiverFactory, ReadPool
+from hfp.intake.members import READ_OCTETS, Member, StreamMember
 from hfp.intake.pool import (
     BATCH_OCTETS,
     BUSY_RATE,
@@ -24,15 +26,10 @@ from hfp.intake.pool import (
     PAUSE_PER_READ_S,
     PAUSE_S,
     RATE_WINDOW_S,
-    READ_OCTETS,
 )
+from hfp.interfaces import Sender
 from hfp.logs import Repeats
-from hfp.test.intakefakes import ListSink, PairTransport, WatchingClock
-
-
-def packet(text: bytes, size: int = 100) -> bytes:
-    """A packet that carries *text*, *size* octets long."""
-    return build([(0, Chunk.PAYLOAD, text.ljust(size - 12, b"."))])
+from hfp.test.intakefakes import ListSink, NotingScreen, PairTransport, WatchingClock, packet
 
 
 class IntakeTestCase(SynchronousTestCase):
@@ -49,7 +46,7 @@ class IntakeTestCase(SynchronousTestCase):
             self.pool.stop()
 
     def connect(self, host: str = "192.0.2.1", tcp: bool = False) -> PairTransport:
-        protocol = self.factory.buildProtocol(None)
+        protocol = self.factory.buildProtocol(IPv4Address("TCP", host, 40000))
         transport = PairTransport(protocol, host, tcp)
         self.addCleanup(transport.close)
         self.addCleanup(self.pool.remove, transport.fileno())
@@ -203,7 +200,9 @@ class ReadPoolTests(IntakeTestCase):
         def fail(data: bytes) -> None:
             raise ZeroDivisionError
 
-        self.pool._members[bad.fileno()].deliver = fail
+        member = self.pool._members[bad.fileno()]
+        assert isinstance(member, StreamMember)
+        member.deliver = fail
         bad.far.sendall(packet(b"a"))
         good.far.sendall(packet(b"b"))
         self.clock.wake()
@@ -285,6 +284,25 @@ class HotTests(IntakeTestCase):
         self.assertIsNotNone(self.sender.reason)
         self.assertEqual(self.pool._hot, {})
 
+    def test_end_while_cooling(self) -> None:
+        """The end of a hot sender's stream may come in the very round in which it would have been watched again."""
+        self.flood()
+        self.clock.pump([PAUSE_S] * (COLD_AFTER - 1))
+        self.assertEqual(self.pool._hot[self.sender.fileno()].streak, COLD_AFTER - 1)
+        self.sender.far.close()
+        self.clock.advance(PAUSE_S)
+        self.assertIsNotNone(self.sender.reason)
+
+    def test_given_up_while_heating(self) -> None:
+        """A sender may be given up in the very round in which it would have become hot."""
+        self.flood()
+        self.arrive(self.sender, packet(b"x") * 100)
+        self.pool._members[self.other.fileno()].streak = HOT_AFTER - 1
+        self.arrive(self.other, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100))
+        self.clock.advance(PAUSE_S)
+        self.assertTrue(self.other.disconnecting)
+        self.assertEqual(list(self.pool._members), [self.sender.fileno()])
+
     def test_stop(self) -> None:
         """Stopping hands on what a hot socket holds below its low-water mark."""
         self.flood()
@@ -359,11 +377,13 @@ class HepReceiverTests(IntakeTestCase):
 
     def test_every_kind_is_there(self) -> None:
         """The counters of all kinds exist before anything happened, and each has a cure to tell."""
-        from hfp.hep import FAULT_KINDS
-        from hfp.intake.tcp import CURES
+        from hfp.hep import DATAGRAM_FAULTS, FAULT_KINDS
+        from hfp.intake.faults import CURES, DATAGRAM_CURES, KINDS
 
-        self.assertEqual(self.factory.invalid, dict.fromkeys(FAULT_KINDS, 0))
+        self.assertEqual(self.factory.invalid, dict.fromkeys(KINDS, 0))
         self.assertEqual(set(CURES), set(FAULT_KINDS))
+        self.assertEqual(set(DATAGRAM_CURES), {*DATAGRAM_FAULTS, "error"})
+        self.assertEqual(set(KINDS), {*CURES, *DATAGRAM_CURES})
 
     def test_senders_are_counted(self) -> None:
         """Connections ever accepted, and those open now."""
@@ -373,3 +393,98 @@ class HepReceiverTests(IntakeTestCase):
         self.clock.wake()
         self.assertEqual((self.factory.connects, self.factory.connected), (2, 1))
         self.assertEqual(self.factory.last_connect_at, self.clock.seconds())
+
+    def test_screens(self) -> None:
+        """Screens see what one sender's read brought; what they hold back is in no batch, and its sender goes on."""
+        screen = NotingScreen()
+        self.factory.screens = (screen, NotingScreen(b"worse"))
+        sender = self.connect("::ffff:192.0.2.7")
+        sender.far.sendall(packet(b"a") + packet(b"bad") + packet(b"worse") + packet(b"b"))
+        self.clock.wake()
+        self.assertEqual(self.sink.batches, [(packet(b"a") + packet(b"b"), 2)])
+        [(octets, packets, who)] = screen.shown
+        self.assertEqual((len(octets), packets, who), (400, 4, Sender("tcp", "192.0.2.7", 40000)))
+
+    def test_screens_hold_back_all(self) -> None:
+        """Where nothing is left, there is no batch, and the next screen is not asked."""
+        second = NotingScreen()
+        self.factory.screens = (NotingScreen(), second)
+        self.connect().far.sendall(packet(b"bad"))
+        self.clock.wake()
+        self.assertEqual((self.sink.batches, second.shown), ([], []))
+
+    def test_screens_may_have_gone_on(self) -> None:
+        """A packet that a screen held back counts as received: its connection is not late."""
+        self.factory.screens = (NotingScreen(),)
+        transport = self.connect()
+        transport.far.sendall(packet(b"bad"))
+        self.clock.wake()
+        self.assertEqual(transport.protocol.packets, 1)
+
+
+class HungryMember(Member):
+    """A member that always has more, which the kernel does not know of."""
+
+    def __init__(self, sock: socket.socket, left: int) -> None:
+        super().__init__(sock.fileno())
+        self.left = left
+
+    def read(self, pool: ReadPool, room: int) -> int:
+        self.left -= 1
+        pool.pieces.append(packet(b"h"))
+        pool.packets += 1
+        self.more = self.left > 0
+        return room
+
+
+class MoreTests(IntakeTestCase):
+    """Members that end a read because it is enough."""
+
+    def member(self, left: int) -> HungryMember:
+        near, far = socket.socketpair()
+        self.addCleanup(near.close)
+        self.addCleanup(far.close)
+        member = HungryMember(near, left)
+        self.pool.add(member)
+        far.send(b"!")
+        self.clock.wake()
+        near.recv(1)  # from here on the descriptor tells nothing
+        return member
+
+    def test_read_again(self) -> None:
+        """What has more is read in the next turn, though its descriptor says nothing."""
+        member = self.member(3)
+        self.clock.pump([0, 0, 0])
+        self.assertEqual((member.left, len(self.sink.batches)), (0, 3))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_read_again_after_a_pause(self) -> None:
+        """... also when the pool was paused meanwhile."""
+        member = self.member(2)
+        self.pool.pause()
+        self.clock.advance(1)
+        self.assertEqual(member.left, 1)
+        self.pool.resume()
+        self.clock.advance(0)
+        self.assertEqual(member.left, 0)
+
+    def test_read_again_at_stop(self) -> None:
+        """Stopping reads it as well."""
+        member = self.member(3)
+        self.pool.stop()
+        self.assertEqual(member.left, 0)
+
+    def test_datagrams_after_a_pause(self) -> None:
+        """Datagrams that are no HEP3 make a batch of their own, which waits if the sink pauses the pool before."""
+        taken = self.sink.take
+
+        def take(pieces: list[bytes | bytearray | memoryview], packets: int) -> None:
+            taken(pieces, packets)
+            self.pool.pause()
+
+        self.sink.take = take  # type: ignore[method-assign]
+        self.pool.datagrams = [b"one", b""]
+        self.member(1)
+        self.assertEqual(self.sink.batches, [(packet(b"h"), 1)])
+        self.pool.resume()
+        self.assertEqual(self.sink.batches[1:], [(pack_datagrams([b"one", b""]), 2)])
