@@ -15,7 +15,7 @@ from hfp.test.spoolfakes import SimulatedFiles, Steps, open_spool
 from hfp.test.uplinkcase import OCTETS, UplinkTestCase
 from hfp.test.uplinkfakes import TakingTransport
 from hfp.uplink import Uplink, uplink as module
-from hfp.uplink.protocol import IUplinkOwner
+from hfp.uplink.connection import IUplinkOwner
 from hfp.uplink.uplink import LOOK_S
 
 
@@ -120,7 +120,7 @@ class SendingTests(UplinkTestCase):
         self.assertEqual(late.socket.taken, self.sent(0, 2))
 
     def patched(self, uplink: Uplink) -> TakingTransport:
-        transport: Any = uplink._protocol.transport  # type: ignore[union-attr]
+        transport: Any = uplink._protocol.transport
         return transport  # type: ignore[no-any-return]
 
 
@@ -145,7 +145,6 @@ class SyncedTests(UplinkTestCase):
         self.take(1)
         steps.run()
         self.assertEqual(transport.socket.taken, self.sent(0, 3))
-
 
     def test_resent_without_anything_new(self) -> None:
         """After a loss what was not confirmed goes again at once, although nothing new came in."""

@@ -27,7 +27,7 @@ class ConfirmationTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.confirmation = Confirmation(at(0), 2.0, 1000.0)
         for packets in (1, 2, 3):
-            self.confirmation.sent(100 * packets, packets, at(packets))
+            self.confirmation.sent((100 * packets, packets, at(packets)))
 
     def test_acknowledged_on_a_boundary(self) -> None:
         """What is acknowledged ends at a record's end, never inside one."""
@@ -55,7 +55,7 @@ class ConfirmationTests(SynchronousTestCase):
     def test_no_window(self) -> None:
         """A resend window of 0 confirms what is acknowledged at once."""
         confirmation = Confirmation(at(0), 0.0, 1000.0)
-        confirmation.sent(100, 1, at(1))
+        confirmation.sent((100, 1, at(1)))
         confirmation.look(100, OPEN, 1000.1)
         self.assertEqual(confirmation.confirmed, at(1))
 
@@ -90,7 +90,7 @@ class ConfirmationTests(SynchronousTestCase):
         step = 1024 * 1024
         for mebi in range(1, 100):
             position = Position(mebi, 64, mebi, mebi * step)
-            confirmation.sent(mebi * step, mebi, position)
+            confirmation.sent((mebi * step, mebi, position))
             confirmation.look(mebi * step, 0, 1000.0 + mebi)
             behind = position.octets - confirmation.confirmed.octets
             self.assertLessEqual(behind, RESEND_LIMIT + step)

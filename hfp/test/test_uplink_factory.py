@@ -15,9 +15,9 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from hfp.test.uplinkfakes import ListedEndpoint, TakingTransport
+from hfp.uplink.connection import IUplinkConnection, IUplinkOwner
 from hfp.uplink.connector import ATTEMPT_S, EndpointConnector
-from hfp.uplink.factory import FIRST_DELAY_S, LASTED_S, UplinkFactory, result_of
-from hfp.uplink.protocol import IUplinkOwner, UplinkProtocol
+from hfp.uplink.factory import CONNECT_RESULTS, FIRST_DELAY_S, LASTED_S, UplinkFactory, result_of
 
 
 @implementer(IUplinkOwner)
@@ -26,19 +26,32 @@ class Owner:
 
     keepalive_s = 5.0
     nodelay = False
+    spread_s = 0.0
 
     def __init__(self) -> None:
         self.failures: list[str] = []
         self.factory: UplinkFactory
         self.connector: EndpointConnector
 
-    def connected(self, protocol: UplinkProtocol) -> None:
+    def greeting(self) -> bytes:
+        return b""
+
+    def is_own(self, transport: str, peer: Any, host: Any) -> bool:
+        return False
+
+    def connected(self, connection: IUplinkConnection) -> None:
         pass
 
-    def ready(self, protocol: UplinkProtocol) -> None:
+    def spoke_tls(self, connection: IUplinkConnection) -> None:
         pass
 
-    def lost(self, protocol: UplinkProtocol, reason: Failure) -> None:
+    def dropped(self, connection: IUplinkConnection, reason: str, octets: int, behind: int) -> None:
+        pass
+
+    def ready(self, connection: IUplinkConnection) -> None:
+        pass
+
+    def lost(self, connection: IUplinkConnection, reason: Failure) -> None:
         self.factory.clientConnectionLost(self.connector, reason)
 
     def unreachable(self, result: str, reason: Failure) -> None:
@@ -95,9 +108,8 @@ class UplinkFactoryTests(SynchronousTestCase):
         )  # fmt: skip
         for _ in range(5):
             self.pause()
-        self.assertEqual(
-            self.factory.connects, {"ok": 1, "refused": 1, "timeout": 1, "unreachable": 1, "dns": 1, "other": 1}
-        )
+        self.assertEqual(self.factory.connects, dict.fromkeys(self.factory.connects, 1) | {"tls": 0, "loop": 0})
+        self.assertEqual(set(self.factory.connects), set(CONNECT_RESULTS))
         self.assertEqual(self.owner.failures, ["refused", "timeout", "unreachable", "dns", "other"])
 
     def test_every_result_has_its_name(self) -> None:

@@ -36,7 +36,7 @@ class Caution:
     @property
     def window_s(self) -> float:
         """The resend window of the next connection, seconds."""
-        return self._window_s / 2**self._halvings
+        return self._window_s / (1 << self._halvings)
 
     def confirmed(self) -> None:
         """Something was confirmed: it can take more."""

@@ -39,11 +39,16 @@ class Confirmation:
     :param start: the position of the first octet that this connection sends.
     :param window_s: the resend window, seconds.
     :param now: the time, seconds.
+
+    :ivar sent: to be called with ``(octets, packets, position)`` after each batch that was given to the socket: octets
+        given to this connection so far, packets in them, and the position in the log behind them.  Hot, so there is no
+        method around it (measured: 60 ns).
     """
 
     def __init__(self, start: Position, window_s: float, now: float) -> None:
         self._window_s = window_s
         self._unacknowledged: deque[tuple[int, int, Position]] = deque()
+        self.sent = self._unacknowledged.append
         self._aging: deque[tuple[float, tuple[int, int, Position]]] = deque()
         self._acknowledged: tuple[int, int, Position] = (0, 0, start)
         self._confirmed = self._acknowledged
@@ -78,20 +83,15 @@ class Confirmation:
         return self._acknowledged[0] > 0 and self._confirmed[0] == 0
 
     @property
+    def fruitless(self) -> bool:
+        """Whether nothing was confirmed."""
+        return self._confirmed[0] == 0
+
+    @property
     def unconfirmed_octets(self) -> int:
         """Octets sent that may have to be sent again."""
         last = self._unacknowledged[-1] if self._unacknowledged else self._acknowledged
         return last[0] - self._confirmed[0]
-
-    def sent(self, octets: int, packets: int, position: Position) -> None:
-        """
-        Hot, once per batch: octets were given to the socket.
-
-        :param octets: octets given to this connection so far; always the end of a packet.
-        :param packets: packets in them.
-        :param position: the position in the log behind them.
-        """
-        self._unacknowledged.append((octets, packets, position))
 
     def look(self, acknowledged: int, window: int, now: float) -> None:
         """

@@ -14,7 +14,7 @@ from twisted.internet.protocol import ClientFactory, Factory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-#: Seconds for one attempt, the name's resolution and all its addresses included.
+#: Seconds for one attempt: the name's resolution, all its addresses, and a TLS handshake.
 ATTEMPT_S = 15.0
 
 
@@ -36,7 +36,8 @@ class EndpointConnector:
     Connects a client factory by way of an endpoint.
 
     :param endpoint: what to connect to; asked anew at each attempt.
-    :param factory: is told of attempts that fail.  Of a lost connection its own protocol tells it.
+    :param factory: makes connections (`IUplinkConnection`); is told of attempts that fail.  Of a lost connection that
+        itself tells it.
     :param clock: provides IReactorTime.
     """
 
@@ -52,6 +53,7 @@ class EndpointConnector:
         self._factory.startedConnecting(self)
         attempt: Deferred[Any] = self._endpoint.connect(_Attempt(self._factory))
         self._attempt = attempt
+        attempt.addCallback(self._begun)
         attempt.addTimeout(ATTEMPT_S, self._clock, self._too_late)
         attempt.addCallbacks(self._connected, self._failed)
 
@@ -69,9 +71,13 @@ class EndpointConnector:
     def getDestination(self) -> Any:
         return self._endpoint
 
-    def _connected(self, protocol: IProtocol) -> None:
-        self._attempt = None
+    def _begun(self, protocol: IProtocol) -> Deferred[Any]:
         self._transport = protocol.transport  # type: ignore[attr-defined]
+        up: Deferred[Any] = protocol.up  # type: ignore[attr-defined]
+        return up
+
+    def _connected(self, _: object) -> None:
+        self._attempt = None
 
     def _failed(self, reason: Failure) -> None:
         self._attempt = None

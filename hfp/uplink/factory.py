@@ -5,6 +5,7 @@ The ``ReconnectingClientFactory`` that keeps an uplink up: driven by timers, nev
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import error
@@ -13,7 +14,8 @@ from twisted.internet.protocol import Protocol, ReconnectingClientFactory
 from twisted.python.failure import Failure
 
 from hfp.logs import Logger
-from hfp.uplink.protocol import IUplinkOwner, UplinkProtocol
+from hfp.uplink.connection import IUplinkOwner, LinkFault
+from hfp.uplink.protocol import UplinkProtocol
 
 #: The first pause between two attempts, seconds.
 FIRST_DELAY_S = 0.1
@@ -22,11 +24,13 @@ FIRST_DELAY_S = 0.1
 LASTED_S = 5.0
 
 #: Every result that an attempt is counted by.
-CONNECT_RESULTS = ("ok", "refused", "timeout", "unreachable", "dns", "other")
+CONNECT_RESULTS = ("ok", "refused", "timeout", "unreachable", "dns", "tls", "loop", "other")
 
 
 def result_of(reason: Failure) -> str:
     """Which of `CONNECT_RESULTS` a failed attempt counts as."""
+    if isinstance(reason.value, LinkFault):
+        return reason.value.kind
     if reason.check(error.ConnectionRefusedError):
         return "refused"
     if reason.check(error.TimeoutError):
@@ -40,11 +44,12 @@ def result_of(reason: Failure) -> str:
 
 class UplinkFactory(ReconnectingClientFactory):
     """
-    Makes one `UplinkProtocol` per connection, and has the connector try again after each loss.
+    Makes one connection at a time, and has the connector try again after each loss.
 
     :param owner: the uplink.
     :param clock: provides IReactorTime.
     :param longest_pause_s: longest pause between two attempts, seconds, jitter included.
+    :param make: makes a connection of owner and clock.
     """
 
     noisy = False
@@ -57,19 +62,30 @@ class UplinkFactory(ReconnectingClientFactory):
     maxDelay: Any
     factor: Any
 
-    def __init__(self, owner: IUplinkOwner, clock: Any, longest_pause_s: float) -> None:
+    def __init__(
+        self,
+        owner: IUplinkOwner,
+        clock: Any,
+        longest_pause_s: float,
+        make: Callable[[Any, Any], Any] = UplinkProtocol,
+    ) -> None:
         self._owner = owner
         self.clock = clock
         self._longest_pause_s = longest_pause_s
         self.initialDelay = self.delay = min(FIRST_DELAY_S, longest_pause_s)
+        self._make = make
         self.connects = dict.fromkeys(CONNECT_RESULTS, 0)
         self._connected_at = 0.0
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
+        protocol: Protocol = self._make(self._owner, self.clock)
+        protocol.factory = self
+        protocol.up.addCallback(self._is_up)  # type: ignore[attr-defined]
+        return protocol
+
+    def _is_up(self, protocol: Protocol) -> Protocol:
         self.connects["ok"] += 1
         self._connected_at = self.clock.seconds()
-        protocol = UplinkProtocol(self._owner, self.clock)
-        protocol.factory = self
         return protocol
 
     def retry(self, connector: Any = None) -> None:

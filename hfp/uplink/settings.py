@@ -4,6 +4,8 @@ What the operator chose about every uplink.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from attrs import frozen
 
 
@@ -15,6 +17,7 @@ class UplinkSettings:
     :param reconnect_s: longest pause between attempts to connect, seconds.
     :param keepalive_s: silence before an idle connection is probed, seconds; 0 for never.
     :param nodelay: send small segments at once, those of a backlog too.
+    :param hello: makes the packet that each new connection sends first, which does not count as one; None for none.
     """
 
     resend_window_s: float = 2.0
@@ -22,3 +25,4 @@ class UplinkSettings:
     reconnect_s: float = 5.0
     keepalive_s: float = 5.0
     nodelay: bool = False
+    hello: Callable[[], bytes] | None = None

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from hfp.spool import Position
 from hfp.status import Amount
+from hfp.uplink.losses import LOSS_CAUSES
 
-#: Every cause that a loss is counted by.
-LOSS_CAUSES = ("closed", "reset", "dead", "other")
+#: Every reason that a packet which a remote will never get is counted by here; see `hfp.spool` for the log's own.
+DROP_REASONS = ("not-hep3", "too-big")
 
 
 class Tally:
@@ -29,6 +30,8 @@ class Tally:
         self._sent = [0, 0]
         self._resent = [0, 0]
         self._confirmed = [0, 0]
+        self._dropped = {reason: [0, 0] for reason in DROP_REASONS}
+        self._dropped_to = dict.fromkeys(DROP_REASONS, start.octets)
 
     def send_live(self, packets: int, octets: int, end: Position) -> None:
         """Hot, once per batch: something was sent as it was appended, so for the first time."""
@@ -46,6 +49,27 @@ class Tally:
         self._resent[0] += packets - new
         self._resent[1] += octets - new_octets
         self.high = max(self.high, end)
+
+    def drop(self, reason: str, packets: int, octets: int, at: int) -> bool:
+        """
+        Packets were left out.
+
+        :param at: octets of the log up to their end; whatever is left out again, when it is sent again, counts once.
+        :returns: whether they count.
+        """
+        if at <= self._dropped_to[reason]:
+            return False
+        self._dropped_to[reason] = at
+        dropped = self._dropped[reason]
+        dropped[0] += packets
+        dropped[1] += octets
+        return True
+
+    def take_back(self, octets: int, *, new: bool) -> None:
+        """A packet that counts as sent, or as sent again, was not."""
+        counted = self._sent if new else self._resent
+        counted[0] -= 1
+        counted[1] -= octets
 
     def confirm(self, packets: int, octets: int) -> None:
         """So much was confirmed."""
@@ -66,3 +90,8 @@ class Tally:
     def confirmed(self) -> Amount:
         """Confirmed at the collector."""
         return Amount(packets=self._confirmed[0], octets=self._confirmed[1])
+
+    @property
+    def dropped(self) -> dict[str, Amount]:
+        """Left out, by reason."""
+        return {reason: Amount(packets=packets, octets=octets) for reason, (packets, octets) in self._dropped.items()}

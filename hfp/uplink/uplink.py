@@ -8,6 +8,7 @@ for a moment; when the end is reached the uplink is live again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -16,25 +17,27 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from hfp.logs import Logger, Repeats
-from hfp.spool import Cursor, Position, Spool
+from hfp.spool import Chunk, Cursor, Position, Spool
 from hfp.status import Amount, UplinkStatus
 from hfp.uplink.caution import LEAST_OCTETS, Caution
 from hfp.uplink.confirmation import Confirmation
+from hfp.uplink.connection import IUplinkConnection, IUplinkOwner
 from hfp.uplink.connector import EndpointConnector
 from hfp.uplink.factory import UplinkFactory
-from hfp.uplink.liveness import DEAD_S, Life, StallWatch, judge
-from hfp.uplink.protocol import IUplinkOwner, UplinkProtocol
+from hfp.uplink.kinds import TCP, Kind
+from hfp.uplink.liveness import DEAD_S, Life, StallWatch
+from hfp.uplink.losses import REFUSALS, cause_of, own_address
+from hfp.uplink.patience import at_most, fire
+from hfp.uplink.portion import Portion, hep3_of
 from hfp.uplink.settings import UplinkSettings
 from hfp.uplink.tally import Tally
+from hfp.uplink.telling import Telling
 
 #: Seconds between two looks at what was acknowledged, while anything is unconfirmed.
 LOOK_S = 0.1
 
 #: Octets read from the log before other descriptors have their turn.
 TURN_OCTETS = 2 * 1024 * 1024
-
-#: Packets older than this when they are sent are a backlog: the replay rate applies to them, seconds.
-BACKLOG_AGE_S = 2.0
 
 
 @implementer(IUplinkOwner)
@@ -47,6 +50,8 @@ class Uplink:
     :param endpoint: the collector.
     :param clock: provides IReactorTime.
     :param repeats: for log lines that would repeat.
+    :param kind: of the remote; it must fit the endpoint.
+    :param is_own: of ``tcp`` (TLS too) or ``udp``, an IP address of this machine and a port: whether hfp listens there.
     """
 
     _log = Logger()
@@ -59,20 +64,23 @@ class Uplink:
         settings: UplinkSettings,
         clock: Any,
         repeats: Repeats,
+        kind: Kind = TCP,
+        is_own: Callable[[str, str, int], bool] = lambda transport, host, port: False,
     ) -> None:
         self.name = cursor.name
         self.keepalive_s = settings.keepalive_s
         self.nodelay = settings.nodelay
         self._cursor = cursor
         self._spool = spool
-        self._readers = cursor.reader(), cursor.reader(LEAST_OCTETS)
+        self._readers = cursor.reader(kind.read_octets), cursor.reader(LEAST_OCTETS)
         self._reader = self._readers[0]
         self._settings = settings
         self._clock = clock
-        self._repeats = repeats
-        self._factory = UplinkFactory(self, clock, settings.reconnect_s)
+        self._tell = Telling(cursor.name, kind.name, repeats)
+        self._listens = is_own
+        self._factory = UplinkFactory(self, clock, settings.reconnect_s, kind.make)
         self._connector = EndpointConnector(endpoint, self._factory, clock)
-        self._protocol: UplinkProtocol | None = None
+        self._protocol: Any = None  # IUplinkConnection
         self._confirmation = Confirmation(cursor.position, settings.resend_window_s, clock.seconds())
         self._live = False
         self._at: Position = cursor.position  # the next to send
@@ -81,7 +89,7 @@ class Uplink:
         self._holding = False  # send nothing more
         self._alarm: Any = None  # the Deferred or the timer that will call `_wake`
         self._look_timer: Any = None
-        self._replay_from = 0.0  # when the replay rate lets the next chunk go
+        self._pace = kind.pace(settings.replay_rate_octets)
         self._stall = StallWatch(cursor.name)
         self._dead = False
         self._caution = Caution(settings.resend_window_s)
@@ -104,12 +112,15 @@ class Uplink:
         """
         if not self._live:
             return
-        protocol = self._protocol
+        connection = self._protocol
         self._at = end
-        if not protocol.give(pieces, octets, packets):  # type: ignore[union-attr]
-            self._leave_live()
-        self._confirmation.sent(protocol.given, protocol.packets, end)  # type: ignore[union-attr]
-        self._tally.send_live(packets, octets, end)
+        if pieces[0][0] or connection.takes_datagrams:  # a batch of datagrams starts with 0, and is rare
+            if not connection.give(pieces, octets, packets):
+                self._leave_live()
+            self._tally.send_live(packets, octets, end)
+        else:
+            self._drop("not-hep3", packets, octets, end.octets)
+        self._confirmation.sent((connection.given, connection.packets, end))
         if self._look_timer is None:
             self._look_timer = self._clock.callLater(LOOK_S, self._look)
 
@@ -126,7 +137,7 @@ class Uplink:
             return
         self._settled = Deferred()
         self._settle()
-        await self._at_most(self._settled, within_s / 2)
+        await at_most(self._clock, self._settled, within_s / 2)
         self._holding = True
         self._live = False
         self._settled = None
@@ -135,25 +146,41 @@ class Uplink:
         self._ended = Deferred()
         if not self._protocol.full:
             self._protocol.half_close()
-        await self._at_most(self._ended, max(0.1, deadline - self._clock.seconds()))
+        await at_most(self._clock, self._ended, max(0.1, deadline - self._clock.seconds()))
         if self._protocol is not None:
             self._protocol.abort()
         if self._look_timer is not None:
             self._look_timer.cancel()
             self._look_timer = None
 
-    async def _at_most(self, waited: Deferred[None], seconds: float) -> None:
-        timer = self._clock.callLater(seconds, _fire, waited)
-        await waited
-        if timer.active():
-            timer.cancel()
-
     # Called by the connection
 
-    def connected(self, protocol: UplinkProtocol) -> None:
+    @property
+    def spread_s(self) -> float:
+        """See `IUplinkOwner.spread_s`."""
+        return self._pace.spread_s
+
+    def greeting(self) -> bytes:
+        """See `IUplinkOwner.greeting`."""
+        return self._settings.hello() if self._settings.hello is not None else b""
+
+    def is_own(self, transport: str, peer: Any, host: Any) -> bool:
+        """See `IUplinkOwner.is_own`."""
+        return (address := own_address(peer, host)) is not None and self._listens(transport, address, peer.port)
+
+    def spoke_tls(self, connection: IUplinkConnection) -> None:
+        """See `IUplinkOwner.spoke_tls`."""
+        self._tell.spoke_tls()
+
+    def dropped(self, connection: IUplinkConnection, reason: str, octets: int, behind: int) -> None:
+        """See `IUplinkOwner.dropped`."""
+        new = self._drop(reason, 1, octets, self._at.octets - behind)
+        self._tally.take_back(octets, new=new)
+
+    def connected(self, connection: IUplinkConnection) -> None:
         """The collector is there: start where the cursor stands."""
         now = self._clock.seconds()
-        self._protocol = protocol
+        self._protocol = connection
         self._since = now
         self._dead = False
         self._at = self._cursor.position
@@ -161,67 +188,52 @@ class Uplink:
         self._seek()
         waiting = self._spool.end.packets - self._tally.high.packets
         self._draining = waiting > 0
-        self._log.info(
-            "remote {name} is connected ({peer}); {waiting} packets wait for it, {again} are sent again",
-            name=self.name,
-            peer=_address(protocol.transport.getPeer()),  # type: ignore[union-attr]
-            waiting=waiting,
-            again=max(0, self._tally.high.packets - self._at.packets),
-        )
+        again = max(0, self._tally.high.packets - self._at.packets)
+        self._tell.connected(self._protocol.transport.getPeer(), waiting, again)
 
-    def ready(self, protocol: UplinkProtocol) -> None:
+    def ready(self, connection: IUplinkConnection) -> None:
         """The socket can take more."""
         if self._holding:
             if self._ended is not None:
-                protocol.half_close()
+                connection.half_close()
             return
         self._pump()
 
-    def lost(self, protocol: UplinkProtocol, reason: Failure) -> None:
+    def lost(self, connection: IUplinkConnection, reason: Failure) -> None:
         """The connection has ended: what was not confirmed will be sent again."""
         now = self._clock.seconds()
-        self._look_at(protocol)
-        if protocol.consumed:
+        if connection.confirms:
+            self._look_at(connection)
+        if connection.consumed:
             self._confirmation.consume()
+        fruitless = self._confirmation.fruitless
         self._pass_on()
-        cause = self._cause(protocol, reason)
-        self._note_life(now - self._since)
+        cause, words = cause_of(connection, reason, self._dead)
+        lasted = now - self._since
+        self._caution.lasted(lasted)
+        if self._confirmation.barren and lasted < self._settings.resend_window_s and cause not in REFUSALS:
+            self._caution.barren()
         self._stop_waiting()
         self._protocol = None
         self._live = False
         self._since = now
         self._stall.note(False, now)
         self._cursor.rewind()
-        if not protocol.consumed:
+        if not connection.consumed:
             self._tally.losses[cause] += 1
             if self._draining:
                 self._tally.failed_drains += 1
-            self._log.warn(
-                "remote {name} is gone ({cause}: {reason}); {again} packets that may not have been read will be sent "
-                "again, {waiting} wait",
-                name=self.name,
-                cause=cause,
-                reason="it closed the connection" if protocol.closed_by_peer else reason.getErrorMessage(),
-                again=max(0, self._tally.high.packets - self._cursor.position.packets),
-                waiting=max(0, self._spool.end.packets - self._tally.high.packets),
-            )
-        if self._ended is not None and not self._ended.called:
-            self._ended.callback(None)
+            again = max(0, self._tally.high.packets - self._cursor.position.packets)
+            waiting = max(0, self._spool.end.packets - self._tally.high.packets)
+            self._tell.gone(cause, words, lasted, fruitless=fruitless, again=again, waiting=waiting)
+        fire(self._ended)
         self._settle()
         self._factory.clientConnectionLost(self._connector, reason)
 
     def unreachable(self, result: str, reason: Failure) -> None:
         """An attempt has failed."""
-        self._repeats.warn(
-            (self.name, result),
-            "remote {name} cannot be reached ({result}: {reason}); trying again at least every {seconds:g} s, "
-            "{waiting} packets wait for it in the spool",
-            name=self.name,
-            result=result,
-            reason=reason.getErrorMessage(),
-            seconds=self._settings.reconnect_s,
-            waiting=max(0, self._spool.end.packets - self._cursor.position.packets),
-        )
+        waiting = max(0, self._spool.end.packets - self._cursor.position.packets)
+        self._tell.unreachable(result, reason.getErrorMessage(), self._settings.reconnect_s, waiting)
 
     def status(self) -> UplinkStatus:
         """The uplink's state and counters now."""
@@ -237,6 +249,7 @@ class Uplink:
             sent=tally.sent,
             resent=tally.resent,
             confirmed=tally.confirmed,
+            dropped=tally.dropped,
             lagging=Amount(packets=max(0, end.packets - at.packets), octets=max(0, end.octets - at.octets)),
             drains=tally.drains,
             failed_drains=tally.failed_drains,
@@ -256,6 +269,7 @@ class Uplink:
         self._reader = self._readers[1 if self._caution.active else 0]
         for reader in self._readers:
             reader.seek(self._at)
+        self._pace.begin(self._spool.end.counters)
 
     def _wake(self, _: Any = None) -> None:
         self._alarm = None
@@ -268,32 +282,50 @@ class Uplink:
 
     def _pump(self) -> None:
         """Send from the log until the socket is full, the log's end is reached, or it is others' turn."""
-        protocol = self._protocol
-        if protocol is None or protocol.full or self._live or self._holding or self._alarm is not None:
+        connection = self._protocol
+        if connection is None or connection.full or self._live or self._holding or self._alarm is not None:
             return
         turn = 0
         while turn < TURN_OCTETS:
             if self._caution.active and self._confirmation.unconfirmed_octets >= self._caution.octets:
                 return  # `_look` goes on when something is confirmed
-            if self._replay_from > (now := self._clock.seconds()):
-                self._alarm = self._clock.callLater(self._replay_from - now, self._wake)
+            now = self._clock.seconds()
+            if (wait := self._pace.wait(now)) > 0:
+                self._alarm = self._clock.callLater(wait, self._wake)
                 return
             chunk = self._reader.read()
             if chunk is None:
                 self._reached_end()
                 return
             self._at = chunk.end
-            taken = protocol.give(chunk.pieces, chunk.octets, chunk.packets)
-            self._confirmation.sent(protocol.given, protocol.packets, chunk.end)
-            self._tally.send(chunk.packets, chunk.octets, chunk.end)
+            taken = self._give(connection, chunk)
+            self._confirmation.sent((connection.given, connection.packets, chunk.end))
             if self._look_timer is None:
                 self._look_timer = self._clock.callLater(LOOK_S, self._look)
-            if self._settings.replay_rate_octets and now - chunk.oldest_ns / 1e9 > BACKLOG_AGE_S:
-                self._replay_from = max(now, self._replay_from) + chunk.octets / self._settings.replay_rate_octets
+            age_s = now - chunk.oldest_ns / 1e9
+            self._pace.sent((chunk.packets, chunk.octets), age_s, self._spool.end.counters, now)
             if not taken:
                 return
             turn += chunk.octets
-        protocol.ask()
+        connection.ask()
+
+    def _give(self, connection: Any, chunk: Chunk) -> bool:
+        """:returns: whether the socket took it all."""
+        portion: Chunk | Portion = chunk
+        if not connection.takes_datagrams:
+            portion = hep3_of(chunk)
+            for packets, octets, at in portion.left_out:
+                self._drop("not-hep3", packets, octets, at)
+        taken = not portion.pieces or connection.give(portion.pieces, portion.octets, portion.packets)
+        self._tally.send(portion.packets, portion.octets, chunk.end)
+        return taken
+
+    def _drop(self, reason: str, packets: int, octets: int, at: int) -> bool:
+        """See `Tally.drop`."""
+        new = self._tally.drop(reason, packets, octets, at)
+        if new:
+            self._tell.dropped(reason, packets, octets)
+        return new
 
     def _reached_end(self) -> None:
         self._at = self._reader.position
@@ -303,7 +335,7 @@ class Uplink:
             self._log.info("remote {name} has been sent everything that waited", name=self.name)
         if self._spool.readable == self._spool.end:
             self._live = not self._spool.holds_back and not self._caution.active
-            if self._live and self._protocol is not None:
+            if self._live:
                 self._protocol.hurry(True)
         if not self._live:
             self._alarm = self._spool.when_readable(self._reader.position)
@@ -315,10 +347,10 @@ class Uplink:
     def _look(self) -> None:
         """The timer: ten times a second while anything is unconfirmed, else never."""
         self._look_timer = None
-        protocol = self._protocol
-        if protocol is None:
+        connection = self._protocol
+        if connection is None:
             return
-        self._look_at(protocol)
+        self._look_at(connection)
         self._pass_on()
         if self._caution.active:
             if self._caution.lasted(self._clock.seconds() - self._since):
@@ -329,13 +361,13 @@ class Uplink:
         if self._confirmation.waiting and self._protocol is not None:
             self._look_timer = self._clock.callLater(LOOK_S, self._look)
 
-    def _look_at(self, protocol: UplinkProtocol) -> None:
-        info = protocol.look()
-        if info is None:
+    def _look_at(self, connection: IUplinkConnection) -> None:
+        look = connection.look()
+        if look is None:
             return
         now = self._clock.seconds()
-        self._confirmation.look(info.acked - 1, info.window, now)
-        life = judge(info)
+        self._confirmation.look(look.acknowledged, look.window, now)
+        life = look.life
         if life is Life.DEAD and not self._dead:
             self._dead = True
             self._log.warn(
@@ -343,12 +375,8 @@ class Uplink:
                 name=self.name,
                 seconds=DEAD_S,
             )
-            self._clock.callLater(0, self._abort, protocol)
+            self._clock.callLater(0, connection.abort)
         self._stall.note(life is Life.STALLED, now)
-
-    def _abort(self, protocol: UplinkProtocol) -> None:
-        if self._protocol is protocol:
-            protocol.abort()
 
     def _pass_on(self) -> None:
         confirmation = self._confirmation
@@ -356,44 +384,17 @@ class Uplink:
         self._cursor.confirm(confirmation.confirmed)
         packets, octets = confirmation.take_confirmed()
         if packets:
-            self._tally.confirm(packets, octets)
+            if self._protocol is None or self._protocol.confirms:
+                self._tally.confirm(packets, octets)
             self._caution.confirmed()
 
     def _settle(self) -> None:
         """Tell `stop` when there is nothing left to hand over."""
-        waiter = self._settled
-        if waiter is None or waiter.called:
-            return
+        connection = self._protocol
         done = self._at.packets >= self._spool.end.packets
-        if self._protocol is None or (done and not self._protocol.full and self._confirmation.all_acknowledged):
-            waiter.callback(None)
-
-    def _note_life(self, seconds: float) -> None:
-        self._caution.lasted(seconds)
-        if self._confirmation.barren and seconds < self._settings.resend_window_s:
-            self._caution.barren()
-
-    def _cause(self, protocol: UplinkProtocol, reason: Failure) -> str:
-        if self._dead:
-            return "dead"
-        if protocol.closed_by_peer:
-            return "closed"
-        if "reset" in reason.getErrorMessage().lower() or "lost" in reason.getErrorMessage().lower():
-            return "reset"
-        return "other"
+        if connection is None or (done and not connection.full and self._confirmation.all_acknowledged):
+            fire(self._settled)
 
 
 def _ignore(reason: Failure) -> None:
     reason.trap(CancelledError)
-
-
-def _fire(waited: Deferred[None]) -> None:
-    if not waited.called:
-        waited.callback(None)
-
-
-def _address(peer: Any) -> str:
-    host, port = getattr(peer, "host", None), getattr(peer, "port", None)
-    if host is None:
-        return str(peer)
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
