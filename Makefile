@@ -53,9 +53,9 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m bench $(BENCH)
 
 docs: $(VENV)/.developing
-	mkdir -p docs/_build
-	set -e; for page in README.rst docs/*.rst; do \
-	    $(BIN)/docutils --halt=warning --writer=html5 "$$page" "docs/_build/$$(basename "$$page" .rst).html"; \
+	set -e; for page in README.rst docs/*.rst docs/*/*.rst; do \
+	    html="docs/_build/$${page#docs/}"; html="$${html%.rst}.html"; mkdir -p "$$(dirname "$$html")"; \
+	    $(BIN)/docutils --halt=warning --writer=html5 "$$page" "$$html"; \
 	done
 	$(BIN)/pydoctor --quiet hfp
 

@@ -15,10 +15,13 @@ The rooms, in the way of the data; each one's docstring says what it does not kn
 ``hfp.service``
     the only module that joins those rooms.
 ``hfp.options``, ``hfp.settings``, ``hfp.tap``
-    the command line, as one frozen ``Settings``, and what ``twistd`` starts; ``hfp.addresses`` and ``hfp.quantities``
-    read its values, ``hfp.preflight`` looks whether the machine allows it.
+    the command line, as one frozen ``Settings``, and what ``twistd`` starts; ``hfp.optiontable`` has the options,
+    ``hfp.optionvalues``, ``hfp.addresses``, ``hfp.networks``, ``hfp.quantities`` and ``hfp.secrets`` read their values,
+    ``hfp.preflight`` (with ``hfp.loops``) looks whether the machine allows it.
+``hfp.tls``, ``hfp.links``
+    TLS: contexts from files, for each listener and remote.
 ``hfp.status``, ``hfp.metrics``, ``hfp.web``
-    what each room says of itself, the catalogue of metrics (``hfp.series`` reads one), the page for Prometheus.
+    what each room says of itself, the catalogue of metrics, the page for Prometheus.
 ``hfp.errors``, ``hfp.logs``
     what goes wrong and how it is said.
 

@@ -1,5 +1,6 @@
 """
-A look at the machine before the relay starts: can the spool be used, are the ports free?
+A look at the machine before the relay starts: can the spool be used, are the ports free, do the files of TLS and keys
+say what they should, is no remote ourselves?
 
 Looks only, and leaves nothing behind.  What it finds can change a moment later, so whoever opens the spool and the
 ports may meet the same errors; but that is in the running daemon, and here the operator still sits at the terminal and
@@ -16,6 +17,8 @@ from tempfile import TemporaryFile
 
 from hfp.addresses import ListenSpec
 from hfp.errors import SpoolLocked, SpoolUnusable, UsageProblem
+from hfp.links import client_side, server_side
+from hfp.loops import find_loop
 from hfp.settings import Settings
 
 _OWN_DIRECTORY = "choose another directory, or let hfp's user write to this one"
@@ -30,6 +33,21 @@ def preflight(settings: Settings, spool: bool = True) -> None:
     """
     for listener in settings.listen:
         _check_port("--listen", listener)
+    for listener in settings.listen:
+        if listener.kind == "tls":
+            server_side(listener)
+    for remote in settings.remotes:
+        if remote.kind == "tls":
+            client_side(remote)
+    for secret in (*settings.auth_keys, *filter(None, [settings.hello_key])):
+        secret.read()
+    for remote in settings.remotes:
+        listener_reached = find_loop(settings.listen, remote)
+        if listener_reached is not None:
+            raise UsageProblem(
+                f"--remote {remote.name}: is this hfp's own --listen {listener_reached.name}, packets would go in "
+                "circles; change one of the two ports"
+            )
     if settings.prom:
         _check_port("--prom", settings.prom)
     if spool:
@@ -38,11 +56,13 @@ def preflight(settings: Settings, spool: bool = True) -> None:
 
 def _check_port(option: str, listener: ListenSpec) -> None:
     family = socket.AF_INET6 if ":" in listener.interface else socket.AF_INET
+    stream = listener.kind != "udp"
     said = f"{option} {listener.name}"
     try:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            # As the real listener will; without it, old connections in TIME_WAIT would seem to hold the port.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with socket.socket(family, socket.SOCK_STREAM if stream else socket.SOCK_DGRAM) as probe:
+            if stream:
+                # As the real listener will; without it, old connections in TIME_WAIT would seem to hold the port.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             # Bound, never listening: no sender may meet a listener that goes away again.
             probe.bind(socket.getaddrinfo(listener.interface or "0.0.0.0", listener.port, family)[0][4])
     except OSError as error:
@@ -50,8 +70,9 @@ def _check_port(option: str, listener: ListenSpec) -> None:
 
 
 def _port_problem(error: OSError, listener: ListenSpec) -> str:
+    which = "u" if listener.kind == "udp" else "t"
     if error.errno == errno.EADDRINUSE:
-        return f"the port is in use; choose another, or stop what has it (see: ss -ltnp sport = :{listener.port})"
+        return f"the port is in use; choose another, or stop what has it (see: ss -l{which}np sport = :{listener.port})"
     if error.errno == errno.EADDRNOTAVAIL:
         return "this machine has no such address; give one of its own (see: ip address), or none for all"
     if error.errno in (errno.EACCES, errno.EPERM):

@@ -1,7 +1,7 @@
 """
 The relay: the only place that joins the rooms.
 
-    listeners -> read pool -> `RelayService.take` -> spool -> uplinks
+    listeners -> read pool -> screens (keys, filters) -> `RelayService.take` -> spool -> uplinks
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from collections.abc import Callable
+from itertools import chain
 from typing import Any, NoReturn
 
+from attrs import evolve
 from twisted.application.service import Service
 from twisted.internet import defer
 from twisted.internet.endpoints import HostnameEndpoint
@@ -21,23 +24,27 @@ from zope.interface import implementer
 
 from hfp import __version__
 from hfp.addresses import ListenSpec, RemoteSpec
-from hfp.errors import SpoolError, SpoolFull
-from hfp.intake import HepReceiverFactory, ReadPool
+from hfp.errors import SpoolError, SpoolFull, UsageProblem
+from hfp.filters.loading import make_chain
+from hfp.hep import ping, split
+from hfp.intake import Intake, IntakeSettings
 from hfp.interfaces import IBatchSink
+from hfp.links import client_side, describe_risks, server_side
 from hfp.logs import Logger, Repeats
 from hfp.metrics import make_registry
 from hfp.settings import Settings
 from hfp.spool import FullPolicy, Spool
-from hfp.status import Amount, IntakeStatus, RelayStatus
-from hfp.uplink import Uplink, UplinkSettings
+from hfp.status import RelayStatus
+from hfp.uplink import TCP, Kind, UdpEndpoint, Uplink, UplinkSettings, tls_kind, udp_kind
 from hfp.web import site
 
 #: Seconds that the uplinks have to hand over what is there when the relay stops; the rest of the ten that a stop may
 #: take is for the spool.
 STOP_S = 8.0
 
-#: Connections that may wait to be accepted.
-BACKLOG = 1024
+#: Octets in one batch from which on it is taken in parts of at most so many; reads alone never bring as much.
+MOST_OCTETS = 768 * 1024
+PART_OCTETS = 256 * 1024
 
 #: Descriptors that the relay asks for: one per sender, and some.
 DESCRIPTORS = 65_536
@@ -50,6 +57,7 @@ class RelayService(Service):
 
     :param settings: what the operator asked for.
     :param reactor: provides IReactorTime, IReactorTCP, IReactorFDSet, IReactorThreads.
+    :raises UsageProblem: if a file that the settings name is of no use, or a filter cannot be made of its arguments.
     """
 
     name = "hfp"
@@ -59,13 +67,33 @@ class RelayService(Service):
         self._settings = settings
         self._reactor = reactor
         self._repeats = Repeats(self._log, reactor)
-        self._pool = ReadPool(reactor, self)
-        self._senders = HepReceiverFactory(self._pool, reactor, self._repeats)
+        self._filters = make_chain(settings.filters, reactor, self._repeats, settings.filter_errors == "reject")
+        self._intake = Intake(
+            reactor,
+            self,
+            self._repeats,
+            IntakeSettings(
+                allow=settings.allow,
+                auth_keys=[key for secret in settings.auth_keys for key in secret.read()],
+                max_connections=settings.max_connections,
+                max_connections_per_host=settings.max_connections_per_host,
+                deadline_s=settings.packet_deadline_s,
+                convert=settings.convert,
+                hepdecode=settings.hepdecode,
+            ),
+            [self._filters] if self._filters else [],
+        )
+        # Files are read now: later twistd may have another root, and no rights.
+        self._server_sides = {spec: server_side(spec) for spec in settings.listen if spec.kind == "tls"}
+        self._client_sides = {spec: client_side(spec) for spec in settings.remotes if spec.kind == "tls"}
+        self._hello = _hello(settings)
+        self._risks = describe_risks(settings)
+        self._listening: list[ListenSpec] = []  # with the ports that were taken
         self._ports: list[Any] = []
         self._spool: Spool
         self._uplinks: list[Uplink] = []
         self._threads = ThreadPool(minthreads=1, maxthreads=1, name="hfp-spool")
-        self._held: tuple[list[Any], int] | None = None  # a batch that a full spool did not take (policy `block`)
+        self._held: list[tuple[list[Any], int]] = []  # batches that a full spool did not take (policy `block`)
         self._last_packet_ns = 0
         self._started_at = time.time()
 
@@ -76,6 +104,12 @@ class RelayService(Service):
         Hot, once per batch (`IBatchSink`): append to the log, hand over to every uplink that keeps up.
         """
         octets = sum(map(len, pieces))
+        if octets > MOST_OCTETS:
+            self._take_in_parts(pieces)
+            return
+        if self._held:
+            self._held.append((pieces, packets))
+            return
         now_ns = self._last_packet_ns = time.time_ns()
         try:
             end = self._spool.append(pieces, octets, packets, now_ns)
@@ -86,55 +120,55 @@ class RelayService(Service):
         for uplink in self._uplinks:
             uplink.offer(pieces, octets, packets, end)
 
+    def _take_in_parts(self, pieces: list[Any]) -> None:
+        """A filter has made much of little (it may inflate payloads): several batches, none too large for a record."""
+        part: list[Any] = []
+        octets = 0
+        for packet in chain.from_iterable(map(split, pieces)):
+            if octets + len(packet) > PART_OCTETS:
+                self.take([b"".join(part)], len(part))
+                part, octets = [], 0
+            part.append(packet)
+            octets += len(packet)
+        self.take([b"".join(part)], len(part))
+
     def _hold(self, pieces: list[Any], packets: int) -> None:
         """The spool is full and must not lose anything: keep this batch, read no more until there is room."""
-        self._held = (pieces, packets)
-        self._pool.pause()
-        self._spool.when_writable().addCallback(self._retry)
+        if not self._held:
+            self._intake.pause()
+            self._spool.when_writable().addCallback(self._retry)
+        self._held.append((pieces, packets))
 
     def _retry(self, _: object = None) -> None:
-        held, self._held = self._held, None
-        if held is None:
-            return
-        self.take(*held)
-        if self._held is None:
-            self._pool.resume()
+        held, self._held = self._held, []
+        for batch in held:
+            self.take(*batch)
+        if not self._held:
+            self._intake.resume()
 
     def _append_held(self) -> None:
-        """hfp stops: what a full spool has kept waiting goes into it, one batch beyond its limit."""
-        held, self._held = self._held, None
-        if held is None:
-            return
-        pieces, packets = held
-        try:
-            self._spool.append_last(pieces, sum(map(len, pieces)), packets, self._last_packet_ns)
-        except SpoolFull:
-            self._log.critical(
-                "{packets} packets are lost: hfp was told to stop, and the disk does not take what it has read",
-                packets=packets,
-            )
+        """hfp stops: what a full spool has kept waiting goes into it, some batches beyond its limit."""
+        held, self._held = self._held, []
+        for pieces, packets in held:
+            try:
+                self._spool.append_last(pieces, sum(map(len, pieces)), packets, self._last_packet_ns)
+            except SpoolFull:
+                self._log.critical(
+                    "{packets} packets are lost: hfp was told to stop, and the disk does not take what it has read",
+                    packets=packets,
+                )
 
     # What it says of itself
 
     def status(self) -> RelayStatus:
         """Everything, as of now."""
-        pool, senders = self._pool, self._senders
         return RelayStatus(
             now=time.time(),
             started_at=self._started_at,
-            intake=IntakeStatus(
-                received=Amount(packets=pool.received_packets, octets=pool.received_octets),
-                connects=senders.connects,
-                connected=senders.connected,
-                reads=pool.reads,
-                invalid=dict(senders.invalid),
-                skipped_octets=senders.skipped,
-                last_packet_at=self._last_packet_ns / 1e9,
-                last_connect_at=senders.last_connect_at,
-                paused=pool.paused,
-            ),
+            intake=self._intake.status(self._last_packet_ns / 1e9),
             spool=self._spool.status(),
             uplinks=tuple(uplink.status() for uplink in self._uplinks),
+            filters=self._filters.status() if self._filters else (),
         )
 
     # Start
@@ -144,7 +178,7 @@ class RelayService(Service):
         super().privilegedStartService()
         _raise_descriptor_limit()
         for spec in self._settings.listen:
-            self._listen("--listen", spec, self._senders)
+            self._listen(spec)
 
     def startService(self) -> None:
         """Open the spool, connect to the remotes."""
@@ -183,8 +217,10 @@ class RelayService(Service):
                 packets=kept.unconfirmed.packets,
                 octets=kept.unconfirmed.octets,
             )
+        for risk in self._risks:
+            self._log.warn("{risk}", risk=risk)
         if settings.prom is not None:
-            self._listen("--prom", settings.prom, site(make_registry(self.status), self._reactor))
+            self._serve(settings.prom)
         for uplink in self._uplinks:
             uplink.start()
         self._log.info(
@@ -200,23 +236,49 @@ class RelayService(Service):
         return Uplink(
             self._spool.cursor(spec.name),
             self._spool,
-            HostnameEndpoint(self._reactor, spec.host, spec.port),
+            (UdpEndpoint if spec.kind == "udp" else HostnameEndpoint)(self._reactor, spec.host, spec.port),
             UplinkSettings(
                 resend_window_s=settings.resend_window_s,
                 replay_rate_octets=settings.replay_rate_octets,
                 reconnect_s=settings.reconnect_s,
                 keepalive_s=settings.keepalive_s,
                 nodelay=settings.nodelay,
+                hello=self._hello,
             ),
             self._reactor,
             self._repeats,
+            self._kind(spec),
+            self._is_own,
         )
 
-    def _listen(self, option: str, spec: ListenSpec, factory: Any) -> None:
+    def _kind(self, spec: RemoteSpec) -> Kind:
+        if spec.kind == "udp":
+            return udp_kind(split)
+        return tls_kind(self._client_sides[spec]) if spec.kind == "tls" else TCP
+
+    def _is_own(self, transport: str, host: str, port: int) -> bool:
+        """Whether an address of this machine and a port are those of a listener of ours."""
+        return any(spec.takes(transport, host, port) for spec in self._listening)
+
+    def _listen(self, spec: ListenSpec) -> None:
+        intake = self._intake
         try:
-            port = self._reactor.listenTCP(spec.port, factory, backlog=BACKLOG, interface=spec.interface)
+            if spec.kind == "udp":
+                port: Any = intake.listen_udp(spec.name, spec.interface, spec.port)
+            elif spec.kind == "tls":
+                port = intake.listen_tls(self._server_sides[spec], spec.interface, spec.port)
+            else:
+                port = intake.listen_tcp(spec.interface, spec.port)
         except CannotListenError as problem:
-            self._refuse(f"{option} {spec}: cannot listen there ({problem.socketError}); choose another")
+            self._refuse(f"--listen {spec}: cannot listen there ({problem.socketError}); choose another")
+        self._listening.append(evolve(spec, port=port.getHost().port))
+
+    def _serve(self, spec: ListenSpec) -> None:
+        page = site(make_registry(self.status), self._reactor)
+        try:
+            port = self._reactor.listenTCP(spec.port, page, interface=spec.interface)
+        except CannotListenError as problem:
+            self._refuse(f"--prom {spec}: cannot listen there ({problem.socketError}); choose another")
         self._ports.append(port)
 
     def _in_thread(self, function: Any, *arguments: Any) -> defer.Deferred[Any]:
@@ -240,8 +302,7 @@ class RelayService(Service):
     async def _stop(self) -> None:
         for port in self._ports:
             await defer.maybeDeferred(port.stopListening)
-        self._pool.stop()
-        self._senders.close_all()
+        await self._intake.stop()
         await defer.gatherResults([defer.Deferred.fromCoroutine(uplink.stop(STOP_S)) for uplink in self._uplinks])
         self._append_held()
         status = self.status()
@@ -255,6 +316,22 @@ class RelayService(Service):
                 confirmed=uplink.confirmed.packets,
                 left=next(c.unconfirmed.packets for c in status.spool.cursors if c.name == uplink.name),
             )
+
+
+def _hello(settings: Settings) -> Callable[[], bytes] | None:
+    """
+    What makes the packet that each connection to a collector begins with, if there is to be one.
+
+    :raises UsageProblem: if the key is of no use.
+    """
+    if settings.hello_key is None:
+        return None
+    key = settings.hello_key.read()[0]
+    try:
+        ping(key, 0)
+    except ValueError:
+        raise UsageProblem(f"{settings.hello_key.option}: is too long for a packet; give a shorter key") from None
+    return lambda: ping(key, time.time_ns())
 
 
 def _raise_descriptor_limit() -> None:

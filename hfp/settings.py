@@ -4,12 +4,15 @@ What the operator chose, as one frozen record.  Made by `hfp.options`; read by `
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
 from itertools import combinations
 
 from attrs import frozen
 
 from hfp.addresses import ListenSpec, RemoteSpec
 from hfp.errors import UsageProblem
+from hfp.filters.loading import FilterSpec
+from hfp.secrets import Secret
 from hfp.spool import FullPolicy
 
 
@@ -31,6 +34,16 @@ class Settings:
     :param nodelay: whether an uplink sets ``TCP_NODELAY``.
     :param prom: where ``/metrics`` is served; ``None`` for nowhere.
     :param debug: whether debug events are logged.
+    :param convert: make HEP3 of HEP1 and HEP2; else they go on as they are, to udp remotes only.
+    :param allow: networks that may send; none for everybody.
+    :param auth_keys: where the keys come from of which each packet must carry one; none for no such rule.
+    :param max_connections: senders connected at a time.
+    :param max_connections_per_host: of one address.
+    :param packet_deadline_s: for a connection's first packet, and to complete one that has begun, seconds.
+    :param hello_key: where the key comes from for the packet that is sent first on each connection to a collector.
+    :param hepdecode: whether packets are logged, decoded.
+    :param filters: what decides which packets go on, in order.
+    :param filter_errors: ``pass`` or ``reject``: what becomes of a packet about which a filter fails.
     :param forget: canonical names of remotes, none configured, whose kept cursors go.
     """
 
@@ -47,6 +60,16 @@ class Settings:
     nodelay: bool
     prom: ListenSpec | None
     debug: bool
+    convert: bool
+    allow: tuple[IPv4Network | IPv6Network, ...]
+    auth_keys: tuple[Secret, ...]
+    max_connections: int
+    max_connections_per_host: int
+    packet_deadline_s: float
+    hello_key: Secret | None
+    hepdecode: bool
+    filters: tuple[FilterSpec, ...]
+    filter_errors: str
     forget: tuple[str, ...]
 
 
@@ -67,6 +90,18 @@ def check(settings: Settings) -> None:
                 raise UsageProblem(
                     f"--remote {remote.name}: is this hfp's own --listen {listener.name}, packets would go in circles; "
                     "change one of the two ports"
+                )
+    if not settings.convert and all(remote.kind != "udp" for remote in settings.remotes):
+        raise UsageProblem(
+            "--convert off: HEP 1 and 2 can go on as they are to udp remotes only, and there is none; add one, or "
+            "leave it on"
+        )
+    if not settings.convert:
+        for option, given in (("--auth-key", settings.auth_keys), ("--filter", settings.filters)):
+            if given:
+                raise UsageProblem(
+                    f"--convert off: {option} looks into HEP 3 only, so HEP 1 and 2 would get past it; leave one of "
+                    "the two out"
                 )
     names = [remote.name for remote in settings.remotes]
     for name in names:

@@ -12,7 +12,9 @@ from twisted.application.service import IService
 from hfp.errors import HfpError
 from hfp.logs import show_debug
 from hfp.options import Options
+from hfp.optiontable import OPTIONS
 from hfp.preflight import preflight
+from hfp.secrets import conceal_arguments
 
 __all__ = ["Options", "makeService"]
 
@@ -32,12 +34,15 @@ def makeService(options: Options) -> IService:
 
     from hfp.service import RelayService
 
+    secret = [option for option in OPTIONS if option.secret]
+    conceal_arguments([f"--{name}" for option in secret for name in (option.name, option.alias) if name])
     settings = options.settings
     twistd: Mapping[str, Any] = options.parent or {}
     changes_root_or_user = any(twistd.get(key) is not None for key in ("chroot", "uid", "gid"))
     try:
         preflight(settings, spool=not changes_root_or_user)
+        relay = RelayService(settings, reactor)
     except HfpError as problem:
         raise SystemExit(f"hfp: {problem}") from None
     show_debug(settings.debug)
-    return RelayService(settings, reactor)
+    return relay

@@ -1,4 +1,4 @@
-"""Tests for `hfp.metrics` and `hfp.series`."""
+"""Tests for `hfp.metrics`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 import hfp
 from hfp.metrics import CATALOGUE, GO_HFP, make_registry
-from hfp.status import Amount, CursorStatus, IntakeStatus, RelayStatus, SpoolStatus, UplinkStatus
+from hfp.status import Amount, CursorStatus, FilterStatus, IntakeStatus, RelayStatus, SpoolStatus, UplinkStatus
 
 A = "tcp:a.example:9060"
 B = "tcp:[::1]:9060"
@@ -39,6 +39,15 @@ STATUS = RelayStatus(
         last_packet_at=1_700_000_017.5,
         last_connect_at=1_700_000_018.5,
         paused=True,
+        refused={"not-allowed": 81},
+        refused_datagrams=82,
+        deadlines={"first-packet": 83},
+        tls_failures={"plain": 84},
+        datagrams=85,
+        converted={"1": 86, "2": 87},
+        kernel_drops={"udp:9060": 88},
+        unauthenticated=89,
+        unauthenticated_by_host={"192.0.2.1": 90},
     ),
     spool=SpoolStatus(
         disk_octets=21,
@@ -67,6 +76,7 @@ STATUS = RelayStatus(
             ),
         ),
     ),
+    filters=(FilterStatus(name="ip", packets={"pass": 91, "reject": 92}, seconds=9.5),),
     uplinks=(
         UplinkStatus(
             name=A,
@@ -81,6 +91,7 @@ STATUS = RelayStatus(
             drains=57,
             failed_drains=58,
             since_s=59.5,
+            dropped={"too-big": two(60)},
         ),
         UplinkStatus(name=B, drains=61, failed_drains=62),
     ),
@@ -100,6 +111,21 @@ EXPECTED = {
     "hfp_senders_connected": 13,
     "hfp_invalid_total{kind=tls}": 15,
     "hfp_invalid_total{kind=http}": 0,
+    "hfp_connections_refused_total{reason=not-allowed}": 81,
+    "hfp_datagrams_refused_total": 82,
+    "hfp_deadlines_missed_total{deadline=first-packet}": 83,
+    "hfp_tls_failures_total{kind=plain}": 84,
+    "hfp_datagrams_received_total": 85,
+    "hfp_packets_converted_total{version=1}": 86,
+    "hfp_packets_converted_total{version=2}": 87,
+    "hfp_udp_kernel_drops_total{listener=udp:9060}": 88,
+    "hfp_packets_unauthenticated_total": 89,
+    "hfp_sender_packets_unauthenticated_total{sender=192.0.2.1}": 90,
+    "hfp_filter_packets_total{filter=ip,verdict=pass}": 91,
+    "hfp_filter_packets_total{filter=ip,verdict=reject}": 92,
+    "hfp_filter_seconds_total{filter=ip}": 9.5,
+    f"hfp_packets_dropped_total{{reason=too-big,remote={A}}}": 60,
+    f"hfp_bytes_dropped_total{{reason=too-big,remote={A}}}": 6000,
     "hfp_bytes_skipped_total": 16,
     "hfp_intake_paused": 1,
     "hfp_last_packet_timestamp_seconds": 1_700_000_017.5,
@@ -188,14 +214,24 @@ class CatalogueTests(SynchronousTestCase):
             RelayStatus(
                 now=1.0,
                 started_at=1.0,
-                intake=IntakeStatus(invalid={"tls": 0}),
+                intake=IntakeStatus(
+                    invalid={"tls": 0},
+                    refused={"not-allowed": 0},
+                    deadlines={"first-packet": 0},
+                    tls_failures={"plain": 0},
+                    converted={"1": 0},
+                    kernel_drops={"udp:9060": 0},
+                ),
+                filters=(FilterStatus(name="ip", packets={"pass": 0}),),
                 spool=SpoolStatus(cursors=(CursorStatus(name=A, configured=True, dropped={"spool-full": two(0)}),)),
                 uplinks=(UplinkStatus(name=A, connects={"ok": 0}, losses={"dead": 0}),),
             )
         )
         for series in CATALOGUE:
             name = series.name
-            self.assertIn(f"# HELP {name} {series.help}\n# TYPE {name} {series.kind}\n{name}", text)
+            # By sender there is nothing before there is a sender.
+            first = "" if name == "hfp_sender_packets_unauthenticated_total" else name
+            self.assertIn(f"# HELP {name} {series.help}\n# TYPE {name} {series.kind}\n{first}", text)
 
     def test_go_hfp_names(self) -> None:
         """The Go HFP's six names are there, exactly; none of them has got a ``_total``."""

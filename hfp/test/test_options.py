@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from io import StringIO
+from ipaddress import ip_network
 from typing import Any
 
 from attrs import evolve
@@ -12,8 +13,10 @@ from attrs.exceptions import FrozenInstanceError
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
-from hfp.addresses import ListenSpec, RemoteSpec
+from hfp.addresses import ListenSpec, RemoteSpec, TlsFiles
+from hfp.filters.loading import FilterSpec
 from hfp.options import OPTIONS, Options
+from hfp.secrets import Secret
 from hfp.settings import Settings
 from hfp.spool import FullPolicy
 
@@ -35,7 +38,7 @@ class SettingsTests(SynchronousTestCase):
         self.assertEqual(
             parsed(*REMOTE),
             Settings(
-                listen=(ListenSpec("tcp", 9060),),
+                listen=(ListenSpec("tcp", 9060), ListenSpec("udp", 9060)),
                 remotes=(RemoteSpec("tcp", "homer.example", 9060),),
                 spool=os.path.join(os.getcwd(), "hfp-spool"),
                 spool_limit_octets=4_000_000_000,
@@ -48,6 +51,16 @@ class SettingsTests(SynchronousTestCase):
                 nodelay=False,
                 prom=ListenSpec("tcp", 8090, "127.0.0.1"),
                 debug=False,
+                convert=True,
+                allow=(),
+                auth_keys=(),
+                max_connections=1000,
+                max_connections_per_host=100,
+                packet_deadline_s=30.0,
+                hello_key=None,
+                hepdecode=False,
+                filters=(),
+                filter_errors="pass",
                 forget=(),
             ),
         )
@@ -56,6 +69,8 @@ class SettingsTests(SynchronousTestCase):
         """Each option, by each of its names, sets what it should and nothing else."""
         usual = parsed(*REMOTE)
         listen = (ListenSpec("tcp", 9061, "127.0.0.1"),)
+        networks = tuple(map(ip_network, ("192.0.2.0/24", "2001:db8::/32", "127.0.0.1")))
+        keys = (Secret("--auth-key", key=b"a"), Secret("--auth-key-file", path="/k"))
         for words, setting, value in (
             (["--listen", "tcp:9061:interface=127.0.0.1"], "listen", listen),
             (["--listen=127.0.0.1:9061"], "listen", listen),
@@ -82,10 +97,26 @@ class SettingsTests(SynchronousTestCase):
             (["-d", "on"], "debug", True),
             (["--debug", "ON"], "debug", True),
             (["--debug", "off"], "debug", False),
+            (["--convert", "off", "-r", "udp:a:1"], None, None),
+            (["--allow", "192.0.2.0/24, 2001:db8::/32", "--allow", "127.0.0.1"], "allow", networks),
+            (["--auth-key", "a", "--auth-key-file", "/k"], "auth_keys", keys),
+            (["--max-connections", "5"], "max_connections", 5),
+            (["--max-connections-per-host", "5"], "max_connections_per_host", 5),
+            (["--packet-deadline", "1.5"], "packet_deadline_s", 1.5),
+            (["--hello-key", "b"], "hello_key", Secret("--hello-key", key=b"b")),
+            (["--hp", "b"], "hello_key", Secret("--hello-key", key=b"b")),
+            (["--hello-key-file", "k"], "hello_key", Secret("--hello-key-file", path=os.path.abspath("k"))),
+            (["--hepdecode", "on"], "hepdecode", True),
+            (["--filter", "a", "--filter", "b:c:d"], "filters", (FilterSpec("a"), FilterSpec("b", "c:d"))),
+            (["--filter-errors", "reject"], "filter_errors", "reject"),
+            (["--ipf", "192.0.2.1,::1"], "filters", (FilterSpec("ip", "either=192.0.2.1/32,[::1/128]:pass"),)),
+            (["--ipfa", "reject", "--ipf", "::/0"], "filters", (FilterSpec("ip", "either=[::/0]:reject"),)),
             (["--forget", "Old.Example:9060"], "forget", ("tcp:old.example:9060",)),
             (["--forget", "a:1", "--forget", "b:2"], "forget", ("tcp:a:1", "tcp:b:2")),
         ):
             settings = parsed(*REMOTE, *words)
+            if setting is None:
+                continue
             self.assertEqual(getattr(settings, setting), value, words)
             self.assertEqual(evolve(settings, **{setting: getattr(usual, setting)}), usual, words)
 
@@ -93,6 +124,29 @@ class SettingsTests(SynchronousTestCase):
         """Remotes are kept in the order given, by both names."""
         names = [remote.name for remote in parsed("-r", "b:1", "--remote", "tcp:[::1]:2", "-r", "a:3").remotes]
         self.assertEqual(names, ["tcp:b:1", "tcp:[::1]:2", "tcp:a:3"])
+
+    def test_protocol(self) -> None:
+        """``-p`` and ``-s`` do what they do in the Go HFP, wherever they stand; a transport that is named stays."""
+        first, second = parsed("-r", "a:1", "-p", "tls", "-r", "tcp:b:2", "-s").remotes
+        self.assertEqual((first.kind, first.insecure), ("tls", True))
+        self.assertEqual((second.kind, second.insecure), ("tcp", False))
+        self.assertEqual(parsed("-r", "a:1", "-p", "udp", "--forget", "b:1").forget, ("udp:b:1",))
+
+    def test_convert_off(self) -> None:
+        """HEP 1 and 2 can go on as they are where there is a udp remote."""
+        self.assertFalse(parsed("-r", "udp:a:1", "-r", "b:1", "--convert", "off").convert)
+
+    def test_files(self) -> None:
+        """Files are found from the directory where twistd is started, wherever it goes later."""
+        here = os.getcwd()
+        settings = parsed("-r", "tls:a:1:caFile=ca.pem", "-l", "tls:0:privateKey=k:certKey=/c")
+        self.assertEqual(settings.remotes[0].files.ca_file, f"{here}/ca.pem")
+        self.assertEqual(settings.listen[0].files, TlsFiles(private_key=f"{here}/k", certificate="/c"))
+
+    def test_keys_are_not_shown(self) -> None:
+        """No key is part of what the settings look like."""
+        settings = parsed(*REMOTE, "--auth-key", "hush-a", "--hello-key", "hush-b")
+        self.assertNotIn("hush", repr(settings))
 
     def test_frozen(self) -> None:
         """Nobody changes a setting later."""
@@ -160,6 +214,12 @@ class WrongUseTests(SynchronousTestCase):
             self.assertTrue(line.startswith(f"{option} {value or chr(39) * 2}: "), line)
             self.assertIn(reason, line)
 
+    def test_secrets(self) -> None:
+        """A key that cannot be taken is not shown."""
+        self.assertEqual(
+            self.refused(*REMOTE, "--auth-key", ""), "--auth-key: is empty; give the key, or leave the option out"
+        )
+
     def test_short_names(self) -> None:
         """An option given by its short name is reported by its long one."""
         self.assertEqual(self.refused("-r", "a:0"), "--remote a:0: '0' is not a port; give a number from 1 to 65535")
@@ -209,6 +269,10 @@ class WrongUseTests(SynchronousTestCase):
             (["-r", "a:1", "-l", "9060", "-l", ":9060"], "--listen tcp:9060: overlaps --listen tcp:9060"),
             (["-r", "a:1", "--prom", "9060"], "--prom tcp:9060: overlaps --listen tcp:9060"),
             (["-r", "a:1", "--forget", "A:1"], "--forget tcp:a:1: is also a --remote"),
+            (["-r", "a:1", "--convert", "off"], "--convert off: HEP 1 and 2 can go on as they are"),
+            (["-r", "udp:a:1", "--convert", "off", "--filter", "a"], "--convert off: --filter looks into HEP 3 only"),
+            (["-r", "udp:a:1", "--convert", "off", "--auth-key", "a"], "--convert off: --auth-key looks into HEP 3"),
+            (["-s", "-r", "tls:a:1:caFile=a"], "--remote tls:a:1: caFile means nothing with --skip-verify"),
             (["-r", "localhost:9060"], "--remote tcp:localhost:9060: is this hfp's own --listen tcp:9060"),
         ):
             said = self.refused(*words)
@@ -235,8 +299,8 @@ class HelpTests(SynchronousTestCase):
             self.assertIn(f"--{option.name} {option.metavar}".rstrip(), text)
             for name in filter(None, (option.short, option.alias)):
                 self.assertIn(f"-{name}", text)
-            if option.default:
-                self.assertIn(f"default {option.default}".replace("-oldest", ""), text)
+            if option.defaults:
+                self.assertIn(f"default {' and '.join(option.defaults)}".replace("-oldest", ""), text)
         for word in ("--version", "--help", "Example", "powers of 1000"):
             self.assertIn(word, text)
 
@@ -252,8 +316,8 @@ class HelpTests(SynchronousTestCase):
         self.assertRegex(self.printed("--version"), r"\Ahfp [\d.]+\S*, Twisted [\d.]+\S*, Python 3\.\d+\.\d+\n\Z")
 
     def test_table_is_sound(self) -> None:
-        """No name is given twice, and each setting is made by exactly one option."""
+        """No name is given twice, and each setting is made by an option."""
         names = [name for option in OPTIONS for name in (option.name, option.alias, option.short) if name]
         self.assertEqual(len(names), len(set(names)))
-        settings = [option.setting for option in OPTIONS]
-        self.assertEqual(sorted(settings), sorted(field.name for field in Settings.__attrs_attrs__))
+        settings = {option.setting for option in OPTIONS} - {"protocol", "skip_verify", "ipf", "ipfa"}
+        self.assertEqual(settings, {field.name for field in Settings.__attrs_attrs__})

@@ -11,9 +11,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from hfp.errors import SpoolFull
+from hfp.hep import build
 from hfp.interfaces import IBatchSink
 from hfp.options import Options
-from hfp.service import RelayService
+from hfp.service import PART_OCTETS, RelayService
 from hfp.spool import FullPolicy, Position
 from hfp.test.intakefakes import WatchingClock
 
@@ -71,7 +72,7 @@ class TakeTests(SynchronousTestCase):
         options = Options()
         options.parseOptions(["--remote", "192.0.2.9:9060", "--spool-full", full.value, "--prom", "off"])
         service = RelayService(options.settings, WatchingClock())
-        self.addCleanup(service._pool.stop)
+        self.addCleanup(service._intake.pool.stop)
         self.spool = FillingSpool(room)
         self.uplinks = [NotingUplink(), NotingUplink()]
         service._spool = self.spool  # type: ignore[assignment]
@@ -95,29 +96,49 @@ class TakeTests(SynchronousTestCase):
         service = self.make(0, FullPolicy.DROP_NEWEST)
         service.take([b"one"], 1)
         self.assertEqual(self.uplinks[0].offered, [])
-        self.assertFalse(service._pool.paused)
+        self.assertFalse(service._intake.pool.paused)
 
     def test_blocked(self) -> None:
         """With ``block`` the batch is kept and the intake pauses; both go on, in order, when there is room."""
         service = self.make(1, FullPolicy.BLOCK)
         service.take([b"one"], 1)
         service.take([b"two"], 1)
-        self.assertTrue(service._pool.paused)
+        self.assertTrue(service._intake.pool.paused)
         self.assertEqual(self.spool.taken, [b"one"])
         self.spool.drain(5)
-        self.assertFalse(service._pool.paused)
+        self.assertFalse(service._intake.pool.paused)
         service.take([b"three"], 1)
         self.assertEqual(self.spool.taken, [b"one", b"two", b"three"])
         self.assertEqual([octets for octets, _, _, _ in self.uplinks[1].offered], [b"one", b"two", b"three"])
+
+    def test_blocked_keeps_order(self) -> None:
+        """What comes while a batch is held, as the rest of a round can, waits behind it."""
+        service = self.make(0, FullPolicy.BLOCK)
+        for octets in (b"one", b"two", b"three"):
+            service.take([octets], 1)
+        self.spool.drain(1)
+        self.assertEqual((self.spool.taken, service._intake.pool.paused), ([b"one"], True))
+        self.spool.drain(5)
+        self.assertEqual((self.spool.taken, service._intake.pool.paused), ([b"one", b"two", b"three"], False))
+
+    def test_much_of_little(self) -> None:
+        """A batch that filters have made larger than a record can be is taken in parts, with nothing lost or torn."""
+        service = self.make(100)
+        packets = [build([(0, 15, bytes([number]) * 60_000)]) for number in range(40)]
+        service.take([b"".join(packets[:30]), b"".join(packets[30:])], 40)
+        self.assertEqual(b"".join(self.spool.taken), b"".join(packets))
+        self.assertEqual(self.spool.end.packets, 40)
+        self.assertLessEqual(max(map(len, self.spool.taken)), PART_OCTETS)
+        self.assertEqual([octets for octets, _, _, _ in self.uplinks[0].offered], self.spool.taken)
 
     def test_blocked_again(self) -> None:
         """Room that somebody else took first means waiting once more."""
         service = self.make(0, FullPolicy.BLOCK)
         service.take([b"one"], 1)
         self.spool.drain(0)
-        self.assertTrue(service._pool.paused)
+        self.assertTrue(service._intake.pool.paused)
         self.spool.drain(1)
-        self.assertEqual((self.spool.taken, service._pool.paused), ([b"one"], False))
+        self.assertEqual((self.spool.taken, service._intake.pool.paused), ([b"one"], False))
 
     def test_blocked_and_stopped(self) -> None:
         """What is held when hfp stops goes into the log, beyond its limit."""

@@ -31,7 +31,8 @@ class BadInputTests(ProcessTestCase):
     def _begin(self) -> Relay:
         """A collector, hfp and a good sender."""
         self._collector = self.collector()
-        self._relay = self.relay(self._collector)
+        limits = ["--max-connections", "5000", "--max-connections-per-host", "5000"]
+        self._relay = self.relay(self._collector, options=limits)
         self._good = self.sender(self._relay, rate=5_000, seconds=60)
         self.until_above(self._collector.arrived, 500, 10, "the good sender's packets arrive")
         return self._relay

@@ -29,6 +29,35 @@ from twisted.plugin import getPlugins
 print([plugin.name for plugin in getPlugins(IServiceMaker) if plugin.tapname == "hfp"])
 """
 
+#: Runs the relay with the example between a sender and a collector, and says how many of two calls came through.
+RELAY_THROUGH_EXAMPLE = """
+import os, signal, socket, subprocess, sys, time
+from hfp.testing import make_packet, make_sip
+collector = socket.create_server(("127.0.0.1", 0))
+collector.settimeout(60)
+with socket.create_server(("127.0.0.1", 0)) as free:
+    port = free.getsockname()[1]
+twistd = os.path.join(os.path.dirname(sys.executable), "twistd")
+command = [twistd, "-n", "--pidfile=", "hfp", "-l", f"127.0.0.1:{port}", "--prom", "off", "--spool", "spool-example"]
+command += ["-r", "127.0.0.1:%d" % collector.getsockname()[1], "--filter", "example:prefix=+49"]
+relay = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+calls = [make_packet(payload=make_sip(headers={"From": f"<sip:{number}@example.com>", "To": "<sip:0@example.com>"}))
+         for number in ("+4420123", "+4930123")]
+connection, _ = collector.accept()
+connection.settimeout(60)
+with socket.create_connection(("127.0.0.1", port), 60) as sender:
+    sender.sendall(b"".join(calls))
+    arrived = b""
+    while len(arrived) < len(calls[1]):
+        arrived += connection.recv(65536)
+relay.send_signal(signal.SIGTERM)
+while octets := connection.recv(65536):
+    arrived += octets
+connection.close()
+relay.wait(60)
+print("1 of 2" if arrived == calls[1] else f"{len(arrived)} octets")
+"""
+
 
 def checkout() -> Path:
     """The checkout that these tests run from."""
@@ -100,10 +129,34 @@ class InstalledTests(SynchronousTestCase):
             for path in (self.source / folder).rglob("*.py")
         }
         self.assertEqual(names, expected | {"hfp/py.typed"})
-        self.pip("install", f"{wheel}[test]")
+        self.pip("install", str(wheel))
         self.assert_works()
+        self.assert_no_tls()
+        self.assert_third_party_filter()
+        self.pip("install", f"{wheel}[test]")
         tests = "hfp.test.test_options", "hfp.test.test_metrics", "hfp.test.test_layout"
         self.assertIn("PASSED", self.run_here("trial", *tests))
+
+    def assert_no_tls(self) -> None:
+        """Without the extra everything but TLS works, and one line says how to get it."""
+        command = [str(self.bin / "twistd"), "-n", "hfp", "-r", "tls:192.0.2.1:9060", "-l", "tcp:0", "--prom", "off"]
+        done = subprocess.run(
+            command, check=False, cwd=self.elsewhere, capture_output=True, text=True, timeout=WITHIN_S
+        )
+        self.assertNotEqual(done.returncode, 0)
+        line = "hfp: --remote tls:192.0.2.1:9060: TLS needs the extra; install it with: pip install 'hfp[tls]'"
+        self.assertEqual(done.stderr.splitlines()[-1:], [line])
+
+    def assert_third_party_filter(self) -> None:
+        """The example of a filter in a package of its own works beside the wheel, and its tests pass."""
+        example = self.elsewhere.parent / "example"
+        ignore = shutil.ignore_patterns("build", "__pycache__", "dropin.cache", "*.egg-info")
+        shutil.copytree(checkout() / "examples" / "hfp-filter-example", example, ignore=ignore)
+        self.assertNotIn("\nexample ", self.run_here("twistd", "hfp", "--help-filters"))
+        self.pip("install", str(example))
+        self.assertIn("\nexample ", self.run_here("twistd", "hfp", "--help-filters"))
+        self.assertIn("PASSED", self.run_here("trial", str(example / "tests" / "test_example.py")))
+        self.assertIn("1 of 2", self.run_here("python", "-c", RELAY_THROUGH_EXAMPLE))
 
     def test_editable(self) -> None:
         """An editable install finds the plugin too, and follows the sources."""

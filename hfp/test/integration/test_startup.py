@@ -83,10 +83,23 @@ class StartupErrorTests(ProcessTestCase):
         for option, value in [
             ("--listen", "tcp:http"),
             ("--listen", "tcp:70000"),
-            ("--listen", "udp:9060"),
+            ("--listen", "sctp:9060:interface=127.0.0.1"),
             ("--remote", "homer.example"),
             ("--remote", "homer.example:70000"),
-            ("--remote", "tls:h:1"),
+            ("--remote", "tls:h:1:ca=x"),
+            ("--protocol", "sctp"),
+            ("--allow", "homer.example"),
+            ("--auth-key-file", "/nowhere/key"),
+            ("--hello-key-file", "/nowhere/key"),
+            ("--max-connections", "0"),
+            ("--packet-deadline", "0"),
+            ("--convert", "maybe"),
+            ("--hepdecode", "maybe"),
+            ("--filter", "nosuchfilter"),
+            ("--filter", "ip:src=nowhere"),
+            ("--filter-errors", "maybe"),
+            ("--ipf", "homer.example"),
+            ("--ipfa", "maybe"),
             ("--spool-limit", "lots"),
             ("--maxbuffer", "10XB"),
             ("--spool-full", "drop-all"),
@@ -102,6 +115,16 @@ class StartupErrorTests(ProcessTestCase):
             said = self.refusal(changed={option: value}) if option in _USUAL else self.refusal(option, value)
             self.assert_one_line(said, option, value)
             self.assertEqual(len(said.splitlines()), 1, said)
+
+    def test_tls_files(self) -> None:
+        """Files of TLS that are not there are named, with the option and the address."""
+        for option, value, address in [
+            ("--remote", "tls:h:1:caFile=/nowhere.pem", "tls:h:1"),
+            ("--listen", "tls:0:privateKey=/nowhere.pem:certKey=/nowhere.pem", "tls:0"),
+        ]:
+            said = self.refusal(changed={option: value})
+            self.assert_one_line(said, option, address)
+            self.assert_one_line(said, option, "/nowhere.pem")
 
     def test_spool_is_a_file(self) -> None:
         """A file where the spool's directory should be."""
