@@ -16,7 +16,7 @@ from hfp.status import Amount
 from hfp.test.uplinkcase import UplinkTestCase
 from hfp.test.uplinkfakes import TakingTransport
 from hfp.uplink.losses import own_address
-from hfp.uplink.telling import LASTED_S
+from hfp.uplink.telling import AT_ONCE_S, LASTED_S
 
 NAME = "tcp:192.0.2.9:9060"
 
@@ -102,6 +102,19 @@ class HintTests(UplinkTestCase):
         self.assertFalse(any("at once" in line for line in lines), lines)
         self.assertEqual(sum("is gone (reset" in line for line in lines), 3)
         self.assertEqual(sum("is connected" in line for line in lines), 3)
+
+    def test_once_is_none(self) -> None:
+        """A collector that is restarted just after hfp has connected is no such case."""
+        transports = [TakingTransport() for _ in range(3)]
+        with self.lines() as lines:
+            self.start(*transports)
+            self.take(1)
+            transports[0].peer_closes()
+            while transports[1].protocol is None:
+                self.clock.advance(0.1)
+            self.pass_time(AT_ONCE_S + 1)
+            transports[1].peer_closes()
+        self.assertFalse(any("at once" in line for line in lines), lines)
 
     def test_something_confirmed(self) -> None:
         """A short connection on which something was confirmed is none either."""

@@ -43,6 +43,7 @@ class Telling:
         self._repeats = repeats
         self._lasted = True  # the last connection did, or there was none yet
         self._hinted = False
+        self._at_once = 0  # connections in a row that ended so
 
     def connected(self, peer: Any, waiting: int, again: int) -> None:
         """
@@ -73,7 +74,10 @@ class Telling:
             again=again,
             waiting=waiting,
         )
-        if fruitless and seconds < AT_ONCE_S and cause in ("closed", "reset") and not self._hinted:
+        at_once = fruitless and seconds < AT_ONCE_S and cause in ("closed", "reset")
+        self._at_once = self._at_once + 1 if at_once else 0
+        # One alone may be a collector that was restarted.
+        if self._at_once > 1 and not self._hinted:
             self._repeats.warn(
                 (self._name, "at once"),
                 "remote {name} ends each connection at once, {like}, or one that does not let this host in; {ports}",

@@ -85,6 +85,13 @@ class ProcessTestCase(SynchronousTestCase):
         ready = program.listening if isinstance(program, Collector) else program.accepting
         self.until(ready, 15, f"{program.name} listens")
 
+    def add(self, program: Program, ready: Callable[[], object] = lambda: True, within_s: float = 15) -> None:
+        """Start any other program, which ends with the test, and wait until it is ready."""
+        if program not in self._programs:
+            self._programs.append(program)
+        program.start()
+        self.until(ready, within_s, f"{program.name} is ready")
+
     def sender(self, to: Relay | int, name: str = "sender", **options: Any) -> Sender:
         """A sender that has started; the options are those of its command line."""
         port = to.port if isinstance(to, Relay) else to

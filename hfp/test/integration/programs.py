@@ -20,6 +20,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,14 @@ ROOT = Path(hfp.__file__).resolve().parent.parent
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on."""
+    """A port that nobody listens on, neither TCP nor UDP."""
     for _ in range(100):
         port = random.choice(_PORTS)
-        with socket.socket() as probe:
+        with socket.socket() as probe, socket.socket(type=socket.SOCK_DGRAM) as other:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("", port))
+                other.bind(("", port))
             except OSError:
                 continue
         return port
@@ -108,10 +110,10 @@ def allow_descriptors(count: int) -> bool:
     return soft >= count
 
 
-def _own_session() -> None:
+def _own_session(death_signal: int) -> None:
     # Runs in the child before exec.  With PDEATHSIG nothing outlives a test run that is itself killed.
     os.setsid()
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    _libc.prctl(_PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
 
 
 class Program:
@@ -119,7 +121,10 @@ class Program:
     A program, and the processes that it has been so far: it can be killed and started again.
 
     :ivar said: the file that its standard output and error go to, of all its lives.
+    :cvar death_signal: what it gets when the process that started it dies.
     """
+
+    death_signal = signal.SIGKILL
 
     def __init__(self, name: str, command: Sequence[str], directory: Path) -> None:
         self.name = name
@@ -142,7 +147,7 @@ class Program:
                 stdin=subprocess.PIPE,
                 stdout=said,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_own_session,  # noqa: PLW1509  # no threads here, and nothing else sets PDEATHSIG
+                preexec_fn=partial(_own_session, self.death_signal),  # noqa: PLW1509  # no threads here, and nothing else sets PDEATHSIG
             )
         self.should_run = True
 
@@ -197,7 +202,7 @@ class Program:
             return ""
 
 
-class _Peer(Program):
+class Peer(Program):
     """One of our own peers, which takes orders on its standard input."""
 
     def lines(self) -> list[str]:
@@ -223,21 +228,34 @@ class _Peer(Program):
             time.sleep(_POLL_S / 4)
 
 
-class Collector(_Peer):
+class Collector(Peer):
     """
     A collector, what all its lives have taken, and what they have recorded of it.
 
     :ivar reading: of its ledger; :meth:`update` it first.
     """
 
+    #: Its program, and what stands before its address in ``--remote``.
+    module = "hfp.test.peers.collector"
+    kind = "tcp"
+
     def __init__(
-        self, name: str, directory: Path, port: int, *, host: str = HOST, dump: bool = False, prefix: Sequence[str] = ()
+        self,
+        name: str,
+        directory: Path,
+        port: int,
+        *,
+        host: str = HOST,
+        dump: bool = False,
+        prefix: Sequence[str] = (),
+        arguments: Sequence[str] = (),
     ) -> None:
         self.host, self.port = host, port
         ledger = directory / f"{name}.ledger"
         self.dumped = directory / f"{name}.dump"
-        command = [*prefix, sys.executable, "-m", "hfp.test.peers.collector"]
-        command += ["--listen", f"{host}:{port}", "--ledger", str(ledger)]
+        command = [*prefix, sys.executable, "-m", self.module, *arguments]
+        listen = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        command += ["--listen", listen, "--ledger", str(ledger)]
         if dump:
             command += ["--dump", str(self.dumped)]
         super().__init__(name, command, directory)
@@ -246,7 +264,7 @@ class Collector(_Peer):
     @property
     def remote(self) -> str:
         """Its address as ``--remote`` takes it."""
-        return f"tcp:{HOST if self.host == '0.0.0.0' else self.host}:{self.port}"
+        return f"{self.kind}:{HOST if self.host == '0.0.0.0' else self.host}:{self.port}"
 
     def listening(self) -> bool:
         """Whether the present life listens already."""
@@ -263,7 +281,7 @@ class Collector(_Peer):
         return self.reading.events[Event.OPENED]
 
 
-class Sender(_Peer):
+class Sender(Peer):
     """A sender, and how many packets it has given to its sockets."""
 
     def __init__(self, name: str, directory: Path, port: int, **options: Any) -> None:
