@@ -26,8 +26,8 @@ from hfp.uplink.tcpinfo import TcpInfo, tcp_info
 
 #: The two ports that everybody uses, and what speaks there.
 USUAL_PORTS = (
-    "heplify-server's stock configuration speaks TLS (not plain TCP) on TCP port 9060; HOMER 11 takes plain TCP on 9061 "
-    "(its README) or 9060 (its examples)"
+    "heplify-server's stock configuration speaks TLS (not plain TCP) on TCP port 9060; HOMER 11 takes plain TCP on 9061"
+    " (its README) or 9060 (its examples)"
 )
 
 
