@@ -12,7 +12,7 @@
 
 PYTHON = python3
 VENV = .venv
-TESTS = hfp bench.test_collector
+TESTS = hfp bench
 BENCH =
 FUZZ = 600
 
@@ -47,8 +47,9 @@ lint: $(VENV)/.developing
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict hfp
 
-bench: $(VENV)/.installed
+bench: $(VENV)/.benching
 	$(call debian,command -v cc,gcc libc6-dev)
+	$(call debian,test -e /usr/include/openssl/ssl.h,libssl-dev)
 	$(call debian,PATH="$$PATH:/usr/sbin" command -v haproxy,haproxy)
 	$(BIN)/python -m bench $(BENCH)
 
@@ -76,6 +77,10 @@ $(VENV)/.made:
 $(VENV)/.installed: $(VENV)/.made $(METADATA)
 	$(PIP) --editable .
 	@touch $@
+
+$(VENV)/.benching: $(VENV)/.made $(METADATA)
+	$(PIP) --editable '.[tls]'
+	@touch $@ $(VENV)/.installed
 
 $(VENV)/.testing: $(VENV)/.made $(METADATA)
 	$(PIP) --editable '.[test]'

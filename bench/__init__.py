@@ -12,12 +12,14 @@ module             its one idea
 ``relays``         what is compared: hfp, haproxy and no relay at all, each started and stopped in the same way
 ``load``           the load generator and the collector, C programs in ``src/``, as Python objects
 ``session``        what all cases of one run share
+``variants``       the same load through several set-ups, in turn
 ``rig``            one relay with a collector behind it and a generator before it, and what one sending cost
 ``meters``         the CPU time and the memory of a process
 ``layout``         who runs on which CPU
 ``quiet``          what else runs on the machine, and how it is kept out of the figures
 ``children``       child processes: pinned, bounded by timeouts, never left behind
-``packet``         the 600 octets that are sent
+``packet``         the packets of 600 octets that are sent
+``certificate``    what TLS is measured with
 ``build``          the C compiler
 ``figures``        samples, targets and rows
 ``report``         the rows as text, reST and JSON

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["BenchError"]
+__all__ = ["BenchError", "Missing"]
 
 
 class BenchError(Exception):
     """This could not be measured; the message says why, in one line."""
+
+
+class Missing(BenchError):
+    """Something that this needs is not installed; the message says how to get it."""

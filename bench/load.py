@@ -13,33 +13,59 @@ from bench.build import Programs
 from bench.children import Child
 from bench.errors import BenchError
 from bench.layout import APART, Layout
-from bench.packet import PACKET_OCTETS, build_packet
+from bench.packet import PACKET_OCTETS, Load, build_ping, stamp_offset
 
-__all__ = ["Arrivals", "Collector", "Generator", "LoadKit", "Sent"]
+__all__ = ["Arrivals", "Collector", "Generator", "LoadKit", "PacketFile", "Sent"]
 
 _ANSWER_TIMEOUT_S = 10.0
 _CONNECT_TIMEOUT_S = 30.0
 
 
 @attrs.frozen
-class LoadKit:
-    """The compiled programs, and the packet that they share, in a file."""
+class PacketFile:
+    """A packet in a file, and the offset of the stamp in it."""
 
-    programs: Programs
-    packet_file: Path
+    path: Path
     stamp_offset: int
 
     @classmethod
-    def prepare(cls, programs: Programs, directory: Path) -> LoadKit:
-        """Write the packet into *directory*."""
-        packet, stamp_offset = build_packet()
-        packet_file = directory / "packet"
-        packet_file.write_bytes(packet)
-        return cls(programs, packet_file, stamp_offset)
+    def write(cls, path: Path, octets: bytes) -> PacketFile:
+        """Make the file."""
+        path.write_bytes(octets)
+        return cls(path, stamp_offset(octets))
 
-    def command(self, program: Path, *arguments: int) -> list[str]:
-        """A program's command line."""
-        return [str(program), *map(str, arguments), str(self.packet_file), str(self.stamp_offset)]
+    @property
+    def arguments(self) -> list[str]:
+        """How the programs are told."""
+        return [str(self.path), str(self.stamp_offset)]
+
+
+@attrs.frozen
+class LoadKit:
+    """
+    The compiled programs, and the packet.
+
+    :ivar sent: as the generator sends it.
+    :ivar arriving: as the collector must get it.
+    """
+
+    programs: Programs
+    sent: PacketFile
+    arriving: PacketFile
+
+    @classmethod
+    def prepare(cls, programs: Programs, directory: Path, load: Load | None = None) -> LoadKit:
+        """
+        Write the packet into *directory*.
+
+        :param load: which; ``None``: the one that most cases send.
+        """
+        load = load or build_ping()
+        return cls(
+            programs,
+            PacketFile.write(directory / load.name, load.sent),
+            PacketFile.write(directory / f"{load.name}-arriving", load.arriving),
+        )
 
 
 @attrs.frozen
@@ -93,10 +119,14 @@ class Generator(Child):
 
     :param port: where it sends.
     :param connections: over how many connections.
+    :param transport: ``tcp``, ``udp`` or ``tls``.
     """
 
-    def __init__(self, kit: LoadKit, port: int, connections: int, layout: Layout = APART) -> None:
-        super().__init__("generator", kit.command(kit.programs.generator, port, connections), layout.generator)
+    def __init__(
+        self, kit: LoadKit, port: int, connections: int, layout: Layout = APART, transport: str = "tcp"
+    ) -> None:
+        command = [str(kit.programs.generator), transport, str(port), str(connections), *kit.sent.arguments]
+        super().__init__("generator", command, layout.generator)
         try:
             self.read_line(_CONNECT_TIMEOUT_S)
         except BaseException:
@@ -118,19 +148,24 @@ class Generator(Child):
 
 
 class Collector(Child):
-    """The receiver of the packets, listening on return."""
+    """
+    The receiver of the packets, listening on return.
 
-    def __init__(self, kit: LoadKit, port: int, layout: Layout = APART) -> None:
-        super().__init__("collector", kit.command(kit.programs.collector, port), layout.collector)
+    :param certificate: it speaks TLS, and shows this.
+    """
+
+    def __init__(self, kit: LoadKit, port: int, layout: Layout = APART, certificate: Path | None = None) -> None:
+        command = [str(kit.programs.collector), str(port), *kit.arriving.arguments]
+        super().__init__("collector", command + ([str(certificate)] if certificate else []), layout.collector)
         try:
             self.read_line(_ANSWER_TIMEOUT_S)
         except BaseException:
             self.stop()
             raise
 
-    def expect(self, count: int, per_write: int, connections: int) -> None:
+    def expect(self, count: int, per_write: int, connections: int, first: int = 0) -> None:
         """Count from now, for a sending with these properties."""
-        self.write_line(f"expect {count} {per_write} {connections}")
+        self.write_line(f"expect {count} {per_write} {connections} {first}")
         self._answer("expecting")
 
     def wait_complete(self, timeout_s: float) -> int | None:

@@ -30,8 +30,10 @@ def describe_machine(directory: Path) -> dict[str, str]:
         "pinned": APART.words,
         "load average before": f"{os.getloadavg()[0]:.2f}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
-        "Twisted": _version("Twisted"),
-        "hfp": _version("hfp"),
+        "Twisted": _version("Twisted", "unknown"),
+        "pyOpenSSL": _version("pyOpenSSL", "not installed"),
+        "google-re2": _version("google-re2", "not installed, so filters use Python's re"),
+        "hfp": _version("hfp", "from the checkout, not installed"),
         "haproxy": _haproxy_version(),
     }
 
@@ -50,11 +52,11 @@ def _file_system(directory: Path) -> str:
     return best[1]
 
 
-def _version(distribution: str) -> str:
+def _version(distribution: str, otherwise: str) -> str:
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
-        return "from the checkout, not installed"
+        return otherwise
 
 
 def _haproxy_version() -> str:

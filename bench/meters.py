@@ -1,16 +1,18 @@
-"""What a process has used: CPU time to the nanosecond, and memory; and what the whole machine has used."""
+"""What a process has used: CPU time to the nanosecond, and memory; what the whole machine has used; hfp's metrics."""
 
 from __future__ import annotations
 
 import os
 import time
+import urllib.request
 from pathlib import Path
 
 from bench.errors import BenchError
 
-__all__ = ["cpu_ns", "machine_cpu_ns", "peak_rss_bytes", "rss_bytes"]
+__all__ = ["cpu_ns", "machine_cpu_ns", "metric", "peak_rss_bytes", "rss_bytes"]
 
 _CPUCLOCK_SCHED = 2
+_METRICS_TIMEOUT_S = 5
 
 
 def cpu_ns(pid: int) -> int:
@@ -49,6 +51,23 @@ def rss_bytes(pid: int) -> int:
 def peak_rss_bytes(pid: int) -> int:
     """The most memory that a process ever had resident, in octets: the kernel's own mark, so no sample can miss it."""
     return _status(pid, "VmHWM")
+
+
+def metric(port: int, name: str) -> float:
+    """
+    One of hfp's metrics now, the sum of all its labels.
+
+    :raises BenchError: when it cannot be had.
+    """
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=_METRICS_TIMEOUT_S) as answer:
+            lines = answer.read().decode().splitlines()
+    except OSError as error:
+        raise BenchError(f"hfp's metrics cannot be read: {error}") from error
+    values = [line.rpartition(" ")[2] for line in lines if line.startswith((name + "{", name + " "))]
+    if not values:
+        raise BenchError(f"hfp has no metric {name}")
+    return sum(map(float, values))
 
 
 def _status(pid: int, field: str) -> int:

@@ -17,6 +17,7 @@ class Plan:
     :ivar twenty_packets: packets per run with 20 packets per write.
     :ivar warming_share: what part of a run is sent before it, unmeasured, so that files and buffers are warm.
     :ivar latency_s: how long latencies are taken.
+    :ivar paced_s: how long datagrams are sent at their rate.
     :ivar steady_s: how long the steady load lasts before memory is read.
     :ivar backlog_bytes: the backlog to drain.
     :ivar backlog_runs: how often that is done.
@@ -30,6 +31,7 @@ class Plan:
     twenty_packets: int = 1_000_000
     warming_share: float = 0.3
     latency_s: float = 4.0
+    paced_s: float = 4.0
     steady_s: float = 3.0
     backlog_bytes: int = 1_000_000_000
     backlog_runs: int = 3
@@ -45,6 +47,7 @@ QUICK = Plan(
     single_packets=100_000,
     twenty_packets=300_000,
     latency_s=1.0,
+    paced_s=1.5,
     steady_s=1.0,
     backlog_bytes=250_000_000,
     backlog_runs=1,

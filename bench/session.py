@@ -80,6 +80,7 @@ class Session:
         """
         Measure each relay in turn, again and again, so that whatever drifts on the machine drifts for all.
 
+        :param relays: their names, or those of several set-ups of one.
         :param measure: does one run of one relay. One that fails is noted, and that relay is left out from then on.
         :param others_share: tells how much of a CPU others took meanwhile; a run with too much of that is repeated.
         :returns: by relay: the results of its runs.

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bench.build import build
 from bench.children import free_port
-from bench.errors import BenchError
+from bench.errors import Missing
 from bench.load import Arrivals, Collector, Generator, LoadKit
 from bench.packet import PACKET_OCTETS
 
@@ -58,7 +58,7 @@ class CollectorTests(SynchronousTestCase):
         """Compile the programs."""
         try:
             programs = build()
-        except BenchError as error:
+        except Missing as error:
             self.skipTest(str(error))
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)

@@ -13,13 +13,13 @@ from bench.figures import HFP
 from bench.load import Arrivals, Collector, Generator
 from bench.meters import cpu_ns
 from bench.packet import PACKET_OCTETS
-from bench.relays import connect_when_ready, start_relay
+from bench.relays import Setup, connect_when_ready, start_relay
 from bench.session import Session
 
 __all__ = ["Backlog", "drain", "fill", "start_hfp"]
 
 _PER_WRITE = 20
-_SPOOL_LIMIT = "8GB"
+_ROOMY = Setup(options=("--spool-limit", "8GB"))
 _TIMEOUT_S = 120.0
 _QUIET_SPAN_S = 0.3
 _QUIET_SHARE = 0.03
@@ -50,7 +50,7 @@ class Drained:
 
 def start_hfp(directory: Path, port: int, collector_port: int) -> Child:
     """Start hfp with room for the backlog."""
-    return start_relay(HFP, directory, port, collector_port, _SPOOL_LIMIT)
+    return start_relay(HFP, directory, port, collector_port, _ROOMY)
 
 
 def fill(session: Session, hfp: Child, port: int, packets: int, first: int = 0) -> Backlog:

@@ -30,7 +30,7 @@ def starting(session: Session) -> list[Row]:
             relay = stack.enter_context(start_relay(relay_name, directory, port, collector_port))
             connection, accepted_ns = connect_when_ready(relay, port)
             with connection:
-                connection.sendall(session.kit.packet_file.read_bytes())
+                connection.sendall(session.kit.sent.path.read_bytes())
                 delivered_ns = collector.wait_complete(_TIMEOUT_S)
             if delivered_ns is None:
                 raise BenchError("the first packet was not delivered")

@@ -1,12 +1,14 @@
-/* Takes HEP packets over TCP and proves what came: every packet is compared with the one that was sent.
+/* Takes HEP packets over TCP or TLS and proves what came: every packet is compared with the one that should come.
  *
- *     collector PORT PACKET_FILE STAMP_OFFSET
+ *     collector PORT PACKET_FILE STAMP_OFFSET [CERTIFICATE_FILE]
  *
- * It listens on 127.0.0.1:PORT, says "ready", and obeys lines on standard input, until that ends:
+ * With a certificate, its key in the same file, it speaks TLS (collector-tls only). It listens on 127.0.0.1:PORT, says
+ * "ready", and obeys lines on standard input, until that ends:
  *
- *     expect COUNT PER_WRITE SENDERS   forget what came, count from now; answers "expecting", and "complete NS" (the
+ *     expect COUNT PER_WRITE SENDERS FIRST
+ *                                      forget what came, count from now; answers "expecting", and "complete NS" (the
  *                                      CLOCK_MONOTONIC of the read that brought the last) once COUNT different packets
- *                                      have come
+ *                                      have come, numbered from FIRST
  *     report                           answers one line of JSON: octets, packets, unique, duplicates, disordered
  *                                      (older than the one before, of the same sender), altered (framed, but not as
  *                                      sent), broken_octets (in streams without a frame), unfinished_octets (of
@@ -17,16 +19,15 @@
  */
 #define _GNU_SOURCE
 #include "stamp.h"
+#include "wire.h"
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/in.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 enum { READ_OCTETS = 256 * 1024, EVENTS = 64, DESCRIPTORS = 65536 };
 
 struct stream {
+    struct wire wire;
     char *tail; /* the octets of a packet of which the rest is still to come */
     size_t tail_octets;
     int broken;
@@ -37,7 +38,7 @@ static size_t size, stamp;
 static struct stream streams[DESCRIPTORS];
 
 static unsigned long long octets, packets, unique, duplicates, disordered, altered, broken_octets, unfinished_octets;
-static unsigned long long connections, accepted_ns, first_ns, last_ns, expected;
+static unsigned long long connections, accepted_ns, first_ns, last_ns, expected, lowest;
 static uint64_t cpu_before;
 static uint64_t *latencies;
 static size_t latency_count, latency_room;
@@ -45,12 +46,14 @@ static unsigned char *seen;
 static uint64_t *newest; /* per sender: the highest sequence number that came, plus 1 */
 static unsigned per_write = 1, senders = 1;
 
-static void expect(unsigned long long count, unsigned packets_per_write, unsigned sender_count)
+static void expect(unsigned long long count, unsigned packets_per_write, unsigned sender_count,
+                   unsigned long long first)
 {
     octets = packets = unique = duplicates = disordered = altered = broken_octets = 0;
     first_ns = last_ns = 0;
     latency_count = 0;
     expected = count;
+    lowest = first;
     per_write = packets_per_write;
     senders = sender_count;
     free(seen);
@@ -76,6 +79,7 @@ static void take_packet(const char *at, uint64_t now)
     uint64_t sequence = get_hex(mark, SEQUENCE_DIGITS), sent = get_hex(mark + TIME_AT, TIME_DIGITS);
 
     packets++;
+    sequence -= lowest;
     if (sequence >= expected || memcmp(at, packet, stamp) || memcmp(at + after, packet + after, size - after)) {
         altered++;
         return;
@@ -103,9 +107,9 @@ static int take(int fd)
     char *at = buffer;
     if (s->tail_octets)
         memcpy(buffer, s->tail, s->tail_octets);
-    ssize_t n = read(fd, buffer + s->tail_octets, READ_OCTETS);
+    ssize_t n = wire_read(&s->wire, buffer + s->tail_octets, READ_OCTETS);
     if (n <= 0)
-        return n < 0 && (errno == EINTR || errno == EAGAIN);
+        return n < 0;
     last_ns = now_ns(CLOCK_MONOTONIC);
     if (!first_ns)
         first_ns = last_ns;
@@ -166,14 +170,14 @@ static void report(void)
 static int obey(void)
 {
     char line[128];
-    unsigned long long count;
+    unsigned long long count, first;
     unsigned writes, from;
     ssize_t n = read(STDIN_FILENO, line, sizeof line - 1);
     if (n <= 0)
         return 0;
     line[n] = 0;
-    if (sscanf(line, "expect %llu %u %u", &count, &writes, &from) == 3 && count && writes && from) {
-        expect(count, writes, from);
+    if (sscanf(line, "expect %llu %u %u %llu", &count, &writes, &from, &first) == 4 && count && writes && from) {
+        expect(count, writes, from, first);
         puts("expecting");
     } else if (!strcmp(line, "report\n")) {
         report();
@@ -189,8 +193,8 @@ static void end(int fd)
     unfinished_octets -= streams[fd].tail_octets;
     broken_octets += streams[fd].tail_octets; /* a packet that was begun and never ended */
     free(streams[fd].tail);
+    wire_close(&streams[fd].wire);
     memset(&streams[fd], 0, sizeof streams[fd]);
-    close(fd);
 }
 
 static void watch(int poll, int fd)
@@ -202,7 +206,7 @@ static void watch(int poll, int fd)
     }
 }
 
-static void admit(int poll, int listener)
+static void admit(int poll, int listener, int is_secure)
 {
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
     if (fd < 0)
@@ -214,6 +218,9 @@ static void admit(int poll, int listener)
     if (!accepted_ns)
         accepted_ns = now_ns(CLOCK_MONOTONIC);
     connections++;
+    streams[fd].wire.fd = fd;
+    if (is_secure)
+        wire_secure_server(&streams[fd].wire);
     watch(poll, fd);
 }
 
@@ -223,14 +230,16 @@ int main(int argc, char **argv)
     struct epoll_event events[EVENTS];
     int poll = epoll_create1(0), listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), on = 1;
 
-    if (argc != 4) {
-        fprintf(stderr, "usage: collector PORT PACKET_FILE STAMP_OFFSET\n");
+    if (argc != 4 && argc != 5) {
+        fprintf(stderr, "usage: collector PORT PACKET_FILE STAMP_OFFSET [CERTIFICATE_FILE]\n");
         return 2;
     }
+    if (argc == 5)
+        wire_load_certificate(argv[4]);
     setvbuf(stdout, NULL, _IOLBF, 0);
     size = load_packet(argv[2], packet);
     stamp = (size_t)atol(argv[3]);
-    expect(1, 1, 1);
+    expect(1, 1, 1, 0);
     here.sin_port = htons((uint16_t)atoi(argv[1]));
     here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -249,7 +258,7 @@ int main(int argc, char **argv)
                 if (!obey())
                     return 0;
             } else if (fd == listener) {
-                admit(poll, fd);
+                admit(poll, fd, argc == 5);
             } else if (!take(fd)) {
                 end(fd);
             }

@@ -86,8 +86,8 @@ class Deadlines:
         host = receiver.sender.host
         self._repeats.warn(
             (host, kind),
-            "closed a connection of sender {host}, which {cure} ({kind}, after {limit_s:g} s; --packet-deadline SECONDS "
-            "gives it longer)",
+            "closed a connection of sender {host}, which {cure} ({kind}, after {limit_s:g} s; --packet-deadline "
+            "SECONDS gives it longer)",
             host=host,
             cure=CURES[kind],
             limit_s=self._limit_s,

@@ -29,10 +29,13 @@ class Member:
     :ivar fd: its descriptor, for as long as it is in the pool.
     :ivar hot: it is read in every round, whether it has said that it has data or not.
     :ivar streak: rounds that brought data on a busy relay (while not hot), or rounds in a row without (while hot).
+    :ivar waited_for: its sender may wait for what was read (TCP's window); a sender of datagrams never does.
     :ivar more: the newest `read` ended because it had brought enough, not because there was no more.
     """
 
     __slots__ = ("fd", "hot", "more", "streak")
+
+    waited_for = True
 
     def __init__(self, fd: int) -> None:
         self.fd = fd

@@ -33,8 +33,11 @@ BATCH_OCTETS = 256 * 1024
 #: header and what one read of a disturbed stream may add.
 BATCH_PIECES = 800
 
-#: Seconds between two rounds while the relay is busy.
+#: Seconds between two rounds while the relay is busy; and after a round that brought datagrams only.  A round costs
+#: some 70 µs besides its packets (measured at 20,000 datagrams per second, for the whole relay: 5.2 µs each with a
+#: pause of 1 ms, 4.0 with 2), and no sender of datagrams waits for an acknowledgement.
 PAUSE_S = 0.001
+DATAGRAM_PAUSE_S = 0.002
 
 #: A round whose reads bring fewer octets than this on average has thin reads.
 THIN_OCTETS = 8 * 1024
@@ -215,6 +218,7 @@ class ReadPool:
         reads = self.reads
         octets = 0
         total = 0
+        streams = datagrams = False
         sockets = [fd for fd, _ in self._epoll.poll(0, ROUND_SOCKETS)]
         if self._hot:
             sockets += self._hot
@@ -231,6 +235,11 @@ class ReadPool:
                 member.fail()
                 continue
             octets += read
+            if read:
+                if member.waited_for:
+                    streams = True
+                else:
+                    datagrams = True
             # Others' turn; what has more is read in the next round, whether it says so by then or not.
             if member.more:
                 again[fd] = None
@@ -263,12 +272,13 @@ class ReadPool:
             if not self._busy and self._hot:
                 self._cool_all()
         reads = self.reads - reads
+        pause = DATAGRAM_PAUSE_S if datagrams and not streams else PAUSE_S
         if again:
             self._delay = 0.0  # go on at once, after other descriptors had their turn
         elif total + octets < reads * THIN_OCTETS:
-            self._delay = min(LONGEST_PAUSE_S, max(PAUSE_S, reads * PAUSE_PER_READ_S))
+            self._delay = min(LONGEST_PAUSE_S, max(pause, reads * PAUSE_PER_READ_S))
         else:
-            self._delay = PAUSE_S
+            self._delay = pause
 
     def _heat(self, fd: int, member: Member) -> None:
         member.low_water(LOW_WATER_OCTETS)

@@ -77,6 +77,7 @@ class DatagramReceiver(Member):
         "name",
         "received",
     )
+    waited_for = False
     _log = Logger()
 
     def __init__(

@@ -9,6 +9,7 @@ import socket
 from ipaddress import ip_network
 from unittest import mock
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.error import CannotListenError
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
@@ -19,10 +20,11 @@ from hfp.intake.access import Access
 from hfp.intake.datagrams import MOST, IDatagrams, ManyDatagrams, SingleDatagrams, datagrams_of
 from hfp.intake.faults import Faults
 from hfp.intake.members import READ_OCTETS
-from hfp.intake.pool import BATCH_OCTETS, ReadPool
+from hfp.intake.pool import BATCH_OCTETS, BUSY_RATE, DATAGRAM_PAUSE_S, PAUSE_S, RATE_WINDOW_S, ReadPool
+from hfp.intake.tcp import HepReceiverFactory
 from hfp.intake.udp import DatagramReceiver
 from hfp.interfaces import Sender
-from hfp.test.intakefakes import ListSink, NotingScreen, WatchingClock, packet, told
+from hfp.test.intakefakes import ListSink, NotingScreen, PairTransport, WatchingClock, packet, told
 
 #: IPv4, UDP, 212.202.0.1:12010 -> 82.116.0.211:5060, HEP version 1 and 2.
 HEP1 = bytes.fromhex("011002112eea13c4d4ca0001527400d3") + b"INVITE sip:bob"
@@ -92,6 +94,25 @@ class DatagramReceiverTests(UdpTestCase):
         self.assertEqual(self.sink.batches, [(b"".join(sent), 30)])
         self.assertEqual((self.receiver.received, self.pool.reads), (30, 1))
         self.assertIsInstance(self.sink.pieces[0], bytes)  # nothing that a later read would write over
+
+    def test_pause(self) -> None:
+        """A relay that is busy with datagrams alone pauses longer; with a stream among them as it does for streams."""
+        self.listen()
+        factory = HepReceiverFactory(self.pool, self.clock, self.repeats)
+        transport = PairTransport(factory.buildProtocol(IPv4Address("TCP", "192.0.2.1", 40000)))
+        self.addCleanup(transport.close)
+        busy = 2 * int(BUSY_RATE * RATE_WINDOW_S) + 2
+        for with_stream, pause in ((False, DATAGRAM_PAUSE_S), (True, PAUSE_S), (False, DATAGRAM_PAUSE_S)):
+            for _ in range(3):
+                self.send(*[packet(b"x")] * busy)
+                if with_stream:
+                    transport.far.sendall(packet(b"y"))
+                self.clock.advance(RATE_WINDOW_S)
+                for reader in list(self.clock.readers):
+                    reader.doRead()
+            [call] = self.clock.getDelayedCalls()
+            self.assertAlmostEqual(call.getTime() - self.clock.seconds(), pause, places=6)
+        self.pool.stop()
 
     def test_more_than_one_read(self) -> None:
         """More datagrams than one call brings are read in the same turn."""

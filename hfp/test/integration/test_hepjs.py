@@ -97,6 +97,8 @@ def _directory() -> Path | str:
         "--ignore-scripts",
         "--no-audit",
         "--no-fund",
+        "--fetch-retries=0",
+        "--fetch-timeout=15000",
         f"hep-js@{_VERSION}",
     ]
     try:
