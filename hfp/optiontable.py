@@ -14,7 +14,7 @@ from attrs import frozen
 
 from hfp.addresses import parse_listen, parse_remote
 from hfp.filters.loading import parse_filter
-from hfp.networks import parse_network
+from hfp.networks import read_network
 from hfp.optionvalues import count, directory, metrics_listener, policy, switch, transport, verdict
 from hfp.quantities import parse_size, seconds, size, whole_seconds
 from hfp.secrets import given_key, key_file
@@ -109,7 +109,7 @@ OPTIONS: tuple[Option, ...] = (
         default=(),
         repeatable=True,
         split=",",
-        coerce=parse_network,
+        coerce=read_network,
         help="Take HEP from these networks only.  Repeatable.",
     ),
     Option(
@@ -191,7 +191,7 @@ OPTIONS: tuple[Option, ...] = (
         repeatable=True,
         split=",",
         sample="192.0.2.1",
-        coerce=parse_network,
+        coerce=read_network,
         help="Filter by these source or destination addresses, as the Go HFP does; the same as --filter ip:ADDRESS,...",
     ),
     Option(

@@ -1,4 +1,4 @@
-"""Tests for the SIP filter language: `hfp.filters.sip.expression`, `functions`, `networks`, `reading` and `problem`."""
+"""Tests for the SIP filter language: `hfp.filters.sip.expression`, `functions`, `reading` and `problem`."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from operator import attrgetter
 from hfp.filters.arguments import Arguments
 from hfp.filters.builtin.choice import Choice, Memo
 from hfp.filters.builtin.ends import Known, choose
-from hfp.filters.sip.networks import parse_network, within
 from hfp.interfaces import FilterContext
+from hfp.networks import read_network, within
 
 Network = IPv4Network | IPv6Network
 
@@ -19,16 +19,7 @@ Network = IPv4Network | IPv6Network
 def build(arguments: str, context: FilterContext) -> Choice:
     """See `hfp.interfaces.IFilterFactory`; ``docs/filters/ip.rst`` has the grammar."""
     ends = (attrgetter("source"), attrgetter("destination"))
-    return choose(Arguments(arguments), network, _among, ends, "ip:10.0.0.0/8, or src=, dst= and either=")
-
-
-def network(text: str) -> Network:
-    """
-    Read an address or a network; IPv6 may stand in brackets.
-
-    :raises ValueError: with what is wrong and the cure.
-    """
-    return parse_network(text.strip().removeprefix("[").replace("]", "", 1))
+    return choose(Arguments(arguments), read_network, _among, ends, "ip:10.0.0.0/8, or src=, dst= and either=")
 
 
 def _among(networks: list[Network]) -> Known:

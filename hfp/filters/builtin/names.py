@@ -10,12 +10,12 @@ from attrs import frozen
 from zope.interface import implementer
 
 from hfp.filters.arguments import Arguments, one_of
-from hfp.filters.builtin.addresses import Network, network
+from hfp.filters.builtin.addresses import Network
 from hfp.filters.builtin.choice import Memo
 from hfp.filters.captured import CapturedPacket
-from hfp.filters.sip.networks import within
 from hfp.hep import Chunk, Packet, RawChunk
 from hfp.interfaces import FilterContext, IFilter, Verdict
+from hfp.networks import read_network, within
 
 _ID = int(Chunk.AGENT_ID)
 _NAME = int(Chunk.AGENT_NAME)
@@ -51,7 +51,7 @@ class NameFilter:
 
         def find(host: str) -> Node | None:
             try:
-                packed = network(host.partition("%")[0]).network_address.packed
+                packed = read_network(host.partition("%")[0]).network_address.packed
             except ValueError:
                 return None  # a sender without an IP address
             return next((node for is_within, node in tests if is_within(packed)), None)
@@ -90,7 +90,7 @@ def build(arguments: str, context: FilterContext) -> NameFilter:
 
 def _network(text: str) -> Network:
     try:
-        return network(text)
+        return read_network(text)
     except ValueError as problem:
         raise ValueError(f"{text}: {problem}") from None
 

@@ -13,11 +13,11 @@ from difflib import get_close_matches
 from typing import NoReturn
 
 from hfp.filters.sip.message import TOKEN, SipMessage, finder
-from hfp.filters.sip.networks import parse_network, within
 from hfp.filters.sip.patterns import LONGEST, Machine, Pattern, PatternProblem, compile_pattern
 from hfp.filters.sip.problem import ExpressionProblem
 from hfp.filters.sip.reading import Kind, Node
 from hfp.filters.sip.subject import Subject
+from hfp.networks import parse_network, within
 
 #: What every function becomes.
 Test = Callable[[SipMessage, Subject], bool]
