@@ -116,6 +116,21 @@ class HintTests(UplinkTestCase):
             transports[1].peer_closes()
         self.assertFalse(any("at once" in line for line in lines), lines)
 
+    def test_same_place(self) -> None:
+        """One that took packets and then ends each connection at once may not be able to take the next; not TLS."""
+        transports = [TakingTransport() for _ in range(6)]
+        with self.lines() as lines:
+            self.start(*transports)
+            self.take(1)
+            self.pass_time(self.resend_window_s + 1)
+            self.take(1)
+            for transport in transports[:-1]:
+                while transport.protocol is None:
+                    self.clock.advance(0.1)
+                transport.peer_closes()
+        self.assertEqual(sum("at the same place" in line for line in lines), 1, lines)
+        self.assertFalse(any("TLS" in line for line in lines), lines)
+
     def test_something_confirmed(self) -> None:
         """A short connection on which something was confirmed is none either."""
         self.resend_window_s = 0.0

@@ -44,6 +44,7 @@ class Telling:
         self._lasted = True  # the last connection did, or there was none yet
         self._hinted = False
         self._at_once = 0  # connections in a row that ended so
+        self._has_taken = False  # something was confirmed on a connection
 
     def connected(self, peer: Any, waiting: int, again: int) -> None:
         """
@@ -77,7 +78,17 @@ class Telling:
         at_once = fruitless and seconds < AT_ONCE_S and cause in ("closed", "reset")
         self._at_once = self._at_once + 1 if at_once else 0
         # One alone may be a collector that was restarted.
-        if self._at_once > 1 and not self._hinted:
+        if not fruitless:
+            self._has_taken = True
+        if self._at_once > 1 and self._has_taken:
+            self._repeats.warn(
+                (self._name, "same place"),
+                "remote {name} has taken packets before and now ends each connection at once, at the same place: it "
+                "may not be able to take what stands there, a packet that is too large for it for example; hfp sends it "
+                "again until it is taken (docs/collectors: packets that a collector cannot take)",
+                name=self._name,
+            )
+        elif self._at_once > 1 and not self._hinted:
             self._repeats.warn(
                 (self._name, "at once"),
                 "remote {name} ends each connection at once, {like}, or one that does not let this host in; {ports}",
