@@ -84,8 +84,8 @@ class Telling:
             self._repeats.warn(
                 (self._name, "same place"),
                 "remote {name} has taken packets before and now ends each connection at once, at the same place: it "
-                "may not be able to take what stands there, a packet that is too large for it for example; hfp sends it "
-                "again until it is taken (docs/collectors: packets that a collector cannot take)",
+                "may not be able to take what stands there, a packet that is too large for it for example; hfp sends "
+                "it again until it is taken (docs/collectors: packets that a collector cannot take)",
                 name=self._name,
             )
         elif self._at_once > 1 and not self._hinted:
