@@ -9,12 +9,12 @@ from hfp.metrics.series import Series, breakdown, counter, gauge
 INTAKE: tuple[Series, ...] = (
     counter(
         "hfp_packets_received_total",
-        "Whole packets taken from senders.",
+        "Whole packets taken from senders; those that keys or filters reject are not among them.",
         lambda status: status.intake.received.packets,
     ),
     counter(
         "hfp_bytes_received_total",
-        "Bytes of the packets taken from senders.",
+        "Bytes of the packets taken from senders; those that keys or filters reject are not among them.",
         lambda status: status.intake.received.octets,
     ),
     counter("hfp_reads_total", "Reads of senders' sockets that brought data.", lambda status: status.intake.reads),
