@@ -28,12 +28,14 @@ _CLOSE_TIMEOUT_S = 2.0
 
 _libc = ctypes.CDLL(None)
 
+_given: set[int] = set()
+
 ChildT = TypeVar("ChildT", bound="Child")
 
 
 def free_port() -> int:
     """
-    A TCP port that nobody uses on 127.0.0.1.
+    A TCP port that nobody uses on 127.0.0.1, and that was not given before.
 
     Outside the range of ephemeral ports: a relay that calls in vain for its collector on one of those can happen to get
     the same as its own port, and then is connected to itself.
@@ -41,12 +43,15 @@ def free_port() -> int:
     ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     for _attempt in range(100):
         port = random.randrange(min(10_000, ephemeral - 5_000), ephemeral)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            _given.add(port)
             return port
     raise BenchError("no free TCP port on 127.0.0.1")
 

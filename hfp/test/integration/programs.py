@@ -21,6 +21,7 @@ import time
 import urllib.request
 from collections.abc import Sequence
 from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,9 @@ _POLL_S = 0.02
 
 # Below the range of ports that the kernel gives to outgoing connections, so that none of those takes a port
 # between the moment when it is found free and the one when it is listened on.
+# Each once, in an order of its own for each process that runs tests: two programs of one test never get the same.
 _PORTS = range(20_000, 32_000)
+_ports = cycle(random.sample(_PORTS, len(_PORTS)))
 
 #: What must never stand in a log.
 TRACEBACK = "Traceback (most recent call last)"
@@ -51,9 +54,8 @@ ROOT = Path(hfp.__file__).resolve().parent.parent
 
 
 def free_port() -> int:
-    """A port that nobody listens on, neither TCP nor UDP."""
-    for _ in range(100):
-        port = random.choice(_PORTS)
+    """A port that nobody listens on, neither TCP nor UDP, and that was not given before."""
+    for port in islice(_ports, 100):
         with socket.socket() as probe, socket.socket(type=socket.SOCK_DGRAM) as other:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
