@@ -16,8 +16,8 @@ The rooms, in the way of the data; each one's docstring says what it does not kn
     the only module that joins those rooms.
 ``hfp.options``, ``hfp.settings``, ``hfp.tap``
     the command line, as one frozen ``Settings``, and what ``twistd`` starts; ``hfp.optiontable`` has the options,
-    ``hfp.optionvalues``, ``hfp.addresses``, ``hfp.networks``, ``hfp.quantities`` and ``hfp.secrets`` read their values,
-    ``hfp.preflight`` (with ``hfp.loops``) looks whether the machine allows it.
+    ``hfp.optionvalues``, ``hfp.addresses``, ``hfp.networks``, ``hfp.parts``, ``hfp.quantities`` and ``hfp.secrets``
+    read their values, ``hfp.preflight`` (with ``hfp.loops``) looks whether the machine allows it.
 ``hfp.tls``, ``hfp.links``
     TLS: contexts from files, for each listener and remote.
 ``hfp.status``, ``hfp.metrics``, ``hfp.web``

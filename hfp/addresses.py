@@ -14,8 +14,8 @@ from ipaddress import IPv6Address, ip_address
 
 from attrs import evolve, frozen
 
-#: One part of an address: whatever has no colon, save inside brackets or after a backslash.
-_PART = re.compile(r"(?:\[[^\[\]]*\]|\\.|[^:\\])*")
+from hfp.parts import plain, take_apart
+
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.ASCII)
 _PORT = re.compile(r"[0-9]{1,5}")
 
@@ -115,7 +115,10 @@ class ListenSpec:
         if self.port != port or (self.kind == "udp") != (kind == "udp"):
             return False
         everywhere = ("::",) if ":" in host else ("", "0.0.0.0", "::")
-        return self.interface == host or self.interface in everywhere or ip_address(host).is_unspecified
+        if self.interface == host or self.interface in everywhere:
+            return True
+        # What is sent to 0.0.0.0 or :: goes to loopback.
+        return (host, self.interface) in (("0.0.0.0", "127.0.0.1"), ("::", "::1"))
 
 
 @frozen
@@ -149,22 +152,6 @@ class RemoteSpec:
     def by(self, kind: str) -> RemoteSpec:
         """The same, with this transport if none was named."""
         return self if self.kind else evolve(self, kind=kind)
-
-    def reaches(self, listener: ListenSpec) -> bool:
-        """Whether what is sent here surely comes back in at that listener; of names, only localhost is judged."""
-        hosts = ("127.0.0.1", "::1") if self.host == "localhost" else (self.host,)
-        return any(_is_own(host) and listener.takes(self.kind, host, self.port) for host in hosts) or (
-            self.host == listener.interface and listener.takes(self.kind, self.host, self.port)
-        )
-
-
-def _is_own(host: str) -> bool:
-    # Loopback is every machine's own; and Linux takes what is sent to 0.0.0.0 itself.
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    return address.is_loopback or address.is_unspecified
 
 
 def parse_listen(text: str) -> ListenSpec:
@@ -245,18 +232,10 @@ def _values(kind: str, parts: list[str], keys: Mapping[str, str], example: str) 
 def _kind_and_parts(text: str, example: str) -> tuple[str, list[str]]:
     if not text:
         raise ValueError(f"is empty; write for example {example}")
-    parts = []
-    at = 0
-    while True:
-        found = _PART.match(text, at)
-        assert found is not None, "the pattern takes the empty string too"
-        parts.append(re.sub(r"\\(.)", r"\1", found.group()))
-        at = found.end()
-        if at == len(text):
-            break
-        if text[at] != ":":
-            raise ValueError(f"is not an address; write for example {example}")
-        at += 1
+    try:
+        parts = [plain(part) for part in take_apart(text)]
+    except ValueError:
+        raise ValueError(f"is not an address; write for example {example}") from None
     kind = parts[0].lower()
     if kind in _OTHERS and len(parts) > 2:
         raise ValueError(f"{kind} is not a transport that hfp has; write {', '.join(KINDS[:-1])} or {KINDS[-1]}")

@@ -31,6 +31,13 @@ def preflight(settings: Settings, spool: bool = True) -> None:
     :param spool: whether to look at the spool: not where ``twistd`` will change its root or its user first.
     :raises HfpError: with the option, its value, what is wrong and the cure, when they cannot.
     """
+    for remote in settings.remotes:
+        listener_reached = find_loop(settings.listen, remote)
+        if listener_reached is not None:
+            raise UsageProblem(
+                f"--remote {remote.name}: is this hfp's own --listen {listener_reached.name}, packets would go in "
+                "circles; change one of the two ports"
+            )
     for listener in settings.listen:
         _check_port("--listen", listener)
     for listener in settings.listen:
@@ -41,13 +48,6 @@ def preflight(settings: Settings, spool: bool = True) -> None:
             client_side(remote)
     for secret in (*settings.auth_keys, *filter(None, [settings.hello_key])):
         secret.read()
-    for remote in settings.remotes:
-        listener_reached = find_loop(settings.listen, remote)
-        if listener_reached is not None:
-            raise UsageProblem(
-                f"--remote {remote.name}: is this hfp's own --listen {listener_reached.name}, packets would go in "
-                "circles; change one of the two ports"
-            )
     if settings.prom:
         _check_port("--prom", settings.prom)
     if spool:

@@ -85,12 +85,6 @@ def check(settings: Settings) -> None:
     for listener in settings.listen:
         if settings.prom and settings.prom.overlaps(listener):
             raise UsageProblem(f"--prom {settings.prom.name}: overlaps --listen {listener.name}; choose another port")
-        for remote in settings.remotes:
-            if remote.reaches(listener):
-                raise UsageProblem(
-                    f"--remote {remote.name}: is this hfp's own --listen {listener.name}, packets would go in circles; "
-                    "change one of the two ports"
-                )
     if not settings.convert and all(remote.kind != "udp" for remote in settings.remotes):
         raise UsageProblem(
             "--convert off: HEP 1 and 2 can go on as they are to udp remotes only, and there is none; add one, or "

@@ -11,9 +11,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from typing import TypeVar
 
-_PART = re.compile(r"(?:\[[^\[\]]*\]|\\.|[^:\\])*")
-_ITEM = re.compile(r"(?:\[[^\[\]]*\]|\\.|[^,\\])*")
-_ESCAPE = re.compile(r"\\(.)")
+from hfp.parts import plain, take_apart
 
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|[smhd]?)", re.ASCII)
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -33,7 +31,7 @@ class Arguments:
         self._words: list[str] = []
         self._values: dict[str, str] = {}
         self._asked: list[str] = []
-        for part in _split(_PART, text, ":") if text else []:
+        for part in take_apart(text) if text else []:
             key, equals, value = part.partition("=")
             if not part:
                 raise ValueError(
@@ -69,12 +67,12 @@ class Arguments:
         words, self._words = self._words, []
         if len(words) > 1:
             raise ValueError(f"{words[0]!r} and {words[1]!r} are two lists; put a comma between them")
-        return [_read("", _plain(item), read) for word in words for item in _split(_ITEM, word, ",")]
+        return [_read("", plain(item), read) for word in words for item in take_apart(word, ",")]
 
     def pairs(self) -> list[tuple[str, str]]:
         """The keys that were not asked for, with their values, in order: for filters whose keys are values too."""
         pairs, self._values = list(self._values.items()), {}
-        return [(_plain(key), _plain(value)) for key, value in pairs]
+        return [(plain(key), plain(value)) for key, value in pairs]
 
     def value(self, key: str, read: Callable[[str], _Value], default: _Value) -> _Value:
         """
@@ -86,7 +84,7 @@ class Arguments:
         self._asked.append(f"{key}=")
         if key not in self._values:
             return default
-        return _read(key, _plain(self._values.pop(key)), read)
+        return _read(key, plain(self._values.pop(key)), read)
 
     def values(self, key: str, read: Callable[[str], _Value]) -> list[_Value]:
         """
@@ -97,7 +95,7 @@ class Arguments:
         self._asked.append(f"{key}=")
         if key not in self._values:
             return []
-        return [_read(key, _plain(item), read) for item in _split(_ITEM, self._values.pop(key), ",")]
+        return [_read(key, plain(item), read) for item in take_apart(self._values.pop(key), ",")]
 
     def end(self) -> None:
         """
@@ -160,25 +158,6 @@ def duration(lowest: float, highest: float) -> Callable[[str], float]:
         return seconds
 
     return read
-
-
-def _split(pattern: re.Pattern[str], text: str, separator: str) -> list[str]:
-    parts = []
-    at = 0
-    while True:
-        found = pattern.match(text, at)
-        assert found is not None, "the pattern takes the empty string too"
-        parts.append(found.group())
-        at = found.end()
-        if at == len(text):
-            return parts
-        if text[at] != separator:
-            raise ValueError("ends with a backslash, which escapes nothing there; leave it out")
-        at += 1
-
-
-def _plain(text: str) -> str:
-    return _ESCAPE.sub(r"\1", text)
 
 
 def _read(key: str, text: str, read: Callable[[str], _Value]) -> _Value:

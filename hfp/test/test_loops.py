@@ -32,6 +32,10 @@ class LoopTests(SynchronousTestCase):
             (ListenSpec("tcp", 9060, "127.0.0.2"), "tcp", "127.0.0.1", False),
             (ListenSpec("tcp", 9060, "::"), "tcp", "127.0.0.1", True),
             (ListenSpec("tcp", 9060), "tcp", "::1", False),
+            (ListenSpec("tcp", 9060), "tcp", "0.0.0.0", True),
+            (ListenSpec("tcp", 9060, "127.0.0.1"), "tcp", "0.0.0.0", True),
+            (ListenSpec("tcp", 9060, "127.0.0.2"), "tcp", "0.0.0.0", False),
+            (ListenSpec("tcp", 9060), "tcp", "::", False),
         ):
             looping = looping_listener([listener], kind, host, 9060)
             self.assertEqual(looping, listener if found else None, (listener, kind, host))

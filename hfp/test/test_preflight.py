@@ -13,7 +13,7 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 import hfp.preflight
-from hfp.addresses import ListenSpec
+from hfp.addresses import ListenSpec, RemoteSpec
 from hfp.errors import HfpError, SpoolLocked, SpoolUnusable, UsageProblem
 from hfp.options import Options
 from hfp.preflight import preflight
@@ -47,6 +47,17 @@ class PreflightTests(SynchronousTestCase):
         """A directory that is not there yet can be made, with those above it; none of them is there afterwards."""
         preflight(evolve(self.settings, spool=str(self.directory / "a" / "b" / "c")))
         self.assertEqual(list(self.directory.iterdir()), [])
+
+    def test_loop(self) -> None:
+        """A remote that is one of our own listeners, by its address or by a name."""
+        for host in ("127.0.0.1", "localhost", "0.0.0.0"):
+            with socket.create_server(("127.0.0.1", 0)) as other:
+                port = other.getsockname()[1]
+            settings = evolve(
+                self.settings, listen=(ListenSpec("tcp", port),), remotes=(RemoteSpec("tcp", host, port),)
+            )
+            line = self.refused(settings, UsageProblem)
+            self.assertTrue(line.startswith(f"--remote tcp:{host}:{port}: is this hfp's own --listen tcp:{port}"), line)
 
     def test_existing_spool(self) -> None:
         """A spool from an earlier run is fine, and is left as it is."""
