@@ -34,6 +34,8 @@ DATAGRAM_CURES = {
     "family": "the packet's addresses are neither IPv4 nor IPv6; check the sender's version",
     "greeting": "a Go HFP's greeting, harmless",
     "too-big": "the packet does not fit into HEP version 3; set the sender to HEP version 3 over TCP",
+    "surplus": "octets stand behind the packet in its datagram: the packet goes on, they do not; the sender may put "
+    "several packets into one",
     "error": "hfp could not read the packet, for an error of its own; please report it with this line",
 }
 
@@ -52,7 +54,7 @@ TLS_CURES = {
 }
 
 #: Every kind of fault of streams and datagrams, and every kind of TLS failure.
-KINDS = tuple(dict.fromkeys((*FAULT_KINDS, *DATAGRAM_FAULTS, "error")))
+KINDS = tuple(dict.fromkeys((*FAULT_KINDS, *DATAGRAM_FAULTS, "surplus", "error")))
 TLS_KINDS = tuple(TLS_CURES)
 
 

@@ -205,7 +205,10 @@ class DatagramReceiver(Member):
     def _packet(self, i: int, datagram: bytes, now_ns: int) -> bytes | None:
         """A datagram as HEP3; None if it is no HEP, which is counted."""
         try:
-            return from_datagram(datagram, now_ns)
+            packet = from_datagram(datagram, now_ns)
+            if len(packet) < len(datagram) and datagram[0] not in OLD_VERSIONS:
+                self._faults.datagram("surplus", self._sender(i).host, datagram[len(packet) :])
+            return packet
         except MalformedPacket as fault:
             kind = fault.kind
         except Exception as problem:

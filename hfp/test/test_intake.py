@@ -382,7 +382,7 @@ class HepReceiverTests(IntakeTestCase):
 
         self.assertEqual(self.factory.invalid, dict.fromkeys(KINDS, 0))
         self.assertEqual(set(CURES), set(FAULT_KINDS))
-        self.assertEqual(set(DATAGRAM_CURES), {*DATAGRAM_FAULTS, "error"})
+        self.assertEqual(set(DATAGRAM_CURES), {*DATAGRAM_FAULTS, "surplus", "error"})
         self.assertEqual(set(KINDS), {*CURES, *DATAGRAM_CURES})
 
     def test_senders_are_counted(self) -> None:

@@ -95,6 +95,18 @@ class DatagramReceiverTests(UdpTestCase):
         self.assertEqual((self.receiver.received, self.pool.reads), (30, 1))
         self.assertIsInstance(self.sink.pieces[0], bytes)  # nothing that a later read would write over
 
+    def test_surplus(self) -> None:
+        """What stands behind a packet in its datagram is dropped, which is counted and said; the packet goes on."""
+        self.listen()
+        first, second = packet(b"first"), packet(b"second")
+        self.send(first + second, HEP2, first)
+        self.wake()
+        self.assertEqual(self.sink.batches[0][1], 3)
+        self.assertTrue(self.sink.octets.startswith(first + b"HEP3"))
+        self.assertNotIn(second, self.sink.octets)
+        self.assertEqual(self.faults.invalid["surplus"], 1)
+        self.assertEqual(sum("(surplus)" in line for line in self.lines), 1)
+
     def test_pause(self) -> None:
         """A relay that is busy with datagrams alone pauses longer; with a stream among them as it does for streams."""
         self.listen()
